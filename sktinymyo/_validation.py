@@ -1,0 +1,249 @@
+"""Validation of windows: two or three dimensions, shapes, finite values."""
+
+import numbers
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .exceptions import WindowsError
+
+__all__ = ["check_choice", "check_number", "check_recording", "validate_windows"]
+
+
+def check_choice(name, value, choices):
+    """Raise a ValueError unless `value` is one of `choices`."""
+    if value not in choices or isinstance(value, bool):
+        accepted = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{name}={value!r} is not accepted; pass one of: {accepted}.")
+    return value
+
+
+def check_number(
+    name,
+    value,
+    *,
+    minimum=None,
+    maximum=None,
+    include_minimum=True,
+    include_maximum=True,
+    integer=False,
+    none_allowed=False,
+):
+    """Raise a ValueError or TypeError unless `value` is a number in a range.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter, for the message.
+    value : object
+        The value seen.
+    minimum, maximum : float or None, default=None
+        Accepted range; None leaves the side open.
+    include_minimum, include_maximum : bool, default=True
+        Whether the limits themselves are accepted.
+    integer : bool, default=False
+        Accept whole numbers only.
+    none_allowed : bool, default=False
+        Accept None.
+
+    Returns
+    -------
+    value : object
+        The value, unchanged.
+    """
+    kind = "a whole number" if integer else "a finite number"
+    limits = []
+    if minimum is not None:
+        limits.append(f"{'>=' if include_minimum else '>'} {minimum}")
+    if maximum is not None:
+        limits.append(f"{'<=' if include_maximum else '<'} {maximum}")
+    accepted = " and ".join([kind, *limits]) + (" or None" if none_allowed else "")
+    if value is None and none_allowed:
+        return value
+    expected = numbers.Integral if integer else numbers.Real
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, expected):
+        raise TypeError(
+            f"{name} must be {accepted}; got {value!r} of type {type(value).__name__}."
+        )
+    too_small = minimum is not None and (
+        value < minimum or (value == minimum and not include_minimum)
+    )
+    too_large = maximum is not None and (
+        value > maximum or (value == maximum and not include_maximum)
+    )
+    if too_small or too_large or not np.isfinite(value):
+        raise ValueError(f"{name} must be {accepted}; got {value!r}.")
+    return value
+
+
+def check_recording(recording, *, name="recording", dtype=None, minimum_times=1):
+    """Validate a continuous recording.
+
+    Parameters
+    ----------
+    recording : array-like of shape (n_channels, n_times)
+        Samples of one recording.
+    name : str, default="recording"
+        Name of the parameter, for messages.
+    dtype : dtype or None, default=None
+        Target type; None keeps float32 and float64 and makes float64 of the rest.
+    minimum_times : int, default=1
+        Fewest samples accepted.
+
+    Returns
+    -------
+    recording : ndarray of shape (n_channels, n_times)
+
+    Raises
+    ------
+    WindowsError
+        If the recording is not two-dimensional, too short, or not finite.
+    """
+    array = np.asarray(recording)
+    if array.ndim != 2:
+        raise WindowsError(
+            f"{name} must have the shape (n_channels, n_times); got an array with "
+            f"{array.ndim} dimension(s) and shape {array.shape}."
+        )
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or (
+        np.iscomplexobj(array)
+    ):
+        raise WindowsError(
+            f"{name} must hold real numbers; got an array of type {array.dtype}."
+        )
+    if array.shape[0] < 1 or array.shape[1] < minimum_times:
+        raise WindowsError(
+            f"{name} must have at least one channel and {minimum_times} sample(s); "
+            f"got shape {array.shape}. The expected order is (n_channels, n_times)."
+        )
+    if dtype is None:
+        dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.float64
+    array = array.astype(dtype, copy=False)
+    if not np.isfinite(array).all():
+        bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+        raise WindowsError(
+            f"{name} contains NaN or infinity in channel(s) {bad[:10].tolist()}; "
+            "remove or interpolate these samples first."
+        )
+    return array
+
+
+def validate_windows(
+    estimator, X, *, reset, n_channels=None, dtype=np.float32, minimum_windows=1
+):
+    """Validate windows and remember (or compare) their shape.
+
+    Three-dimensional input is ``(n_windows, n_channels, n_times)``.
+    Two-dimensional input is the same data flattened, one row a window, split
+    by `n_channels` (None means one channel). In `fit` (``reset=True``) the
+    attributes ``n_channels_in_``, ``n_times_in_``, ``n_features_in_`` and, for
+    data frames, ``feature_names_in_`` are stored; every later call checks
+    them, and that flat windows stay flat.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator whose attributes are set or compared.
+    X : array-like of shape (n_windows, n_channels, n_times) or \
+            (n_windows, n_channels * n_times)
+        Windows. Not copied when the type already fits.
+    reset : bool
+        True in `fit`, False later.
+    n_channels : int or None, default=None
+        Number of channels of flattened windows; for windows with three
+        dimensions it is compared with their second axis.
+    dtype : dtype or list of dtype, default=numpy.float32
+        As in :func:`sklearn.utils.check_array`.
+    minimum_windows : int, default=1
+        Fewest windows accepted.
+
+    Returns
+    -------
+    windows : ndarray of shape (n_windows, n_channels, n_times)
+        A view of X where possible.
+    flat : bool
+        True if X had two dimensions.
+
+    Raises
+    ------
+    WindowsError
+        If the number of dimensions, channels or samples is not as in `fit`.
+    ValueError
+        If X holds NaN or infinity, is empty, or is not numeric.
+    """
+    if not reset:
+        check_is_fitted(estimator, "n_channels_in_")
+    name = type(estimator).__name__
+    if not hasattr(X, "ndim"):
+        X = np.asarray(X)
+    if X.ndim == 3:
+        windows = check_array(
+            X,
+            dtype=dtype,
+            allow_nd=True,
+            ensure_min_samples=minimum_windows,
+            estimator=estimator,
+            input_name="X",
+        )
+        flat = False
+        if windows.shape[1] < 1 or windows.shape[2] < 1:
+            raise WindowsError(
+                f"X has shape {windows.shape}: {name} needs at least one channel and "
+                "one sample in (n_windows, n_channels, n_times)."
+            )
+        if n_channels is not None and windows.shape[1] != n_channels:
+            raise WindowsError(
+                f"X has {windows.shape[1]} channels in shape {windows.shape}, but "
+                f"{name} was given n_channels={n_channels}. Pass the number of "
+                "channels of the data, or None for windows with three dimensions."
+            )
+        if reset:
+            estimator.n_features_in_ = windows.shape[1] * windows.shape[2]
+            if hasattr(estimator, "feature_names_in_"):
+                del estimator.feature_names_in_
+    else:
+        rows = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            dtype=dtype,
+            ensure_min_samples=minimum_windows,
+            allow_nd=True,
+        )
+        if rows.ndim != 2:
+            raise WindowsError(
+                f"X has {rows.ndim} dimensions and shape {rows.shape}; {name} accepts "
+                "(n_windows, n_channels, n_times) or, flattened, "
+                "(n_windows, n_channels * n_times)."
+            )
+        flat = True
+        channels = 1 if n_channels is None else n_channels
+        if rows.shape[1] % channels:
+            raise WindowsError(
+                f"X has {rows.shape[1]} columns, which n_channels={channels} does not "
+                "divide: flattened windows need n_channels * n_times columns."
+            )
+        windows = rows.reshape(len(rows), channels, rows.shape[1] // channels)
+
+    if reset:
+        estimator.n_channels_in_ = windows.shape[1]
+        estimator.n_times_in_ = windows.shape[2]
+        estimator.input_ndim_ = 2 if flat else 3
+        return windows, flat
+
+    if flat != (estimator.input_ndim_ == 2):
+        raise WindowsError(
+            f"X has {2 if flat else 3} dimensions, but {name} was fitted on "
+            f"{estimator.input_ndim_}-dimensional windows "
+            f"({estimator.n_channels_in_} channels x {estimator.n_times_in_} samples); "
+            "pass the same form."
+        )
+    if windows.shape[1:] != (estimator.n_channels_in_, estimator.n_times_in_):
+        raise WindowsError(
+            f"X has {windows.shape[1]} channels x {windows.shape[2]} samples, but "
+            f"{name} was fitted on {estimator.n_channels_in_} channels x "
+            f"{estimator.n_times_in_} samples. Use ChannelMapper for other channels "
+            "and EMGResampler or another window length for other samples."
+        )
+    return windows, flat

@@ -1,0 +1,54 @@
+"""Errors and warnings raised by sktinymyo.
+
+Every error derives from :class:`SktinymyoError` and from the builtin that
+scikit-learn users would catch (``ValueError``, ``ImportError``,
+``FileNotFoundError``), so that existing ``except`` clauses keep working.
+"""
+
+__all__ = [
+    "DatasetNotFoundError",
+    "LeakageWarning",
+    "OptionalDependencyError",
+    "SktinymyoError",
+    "TrainingInterruptedWarning",
+    "UnsafeFileError",
+    "WeightsError",
+    "WeightsNotFoundError",
+    "WindowsError",
+]
+
+
+class SktinymyoError(Exception):
+    """Base class of every error that sktinymyo raises on purpose."""
+
+
+class WindowsError(SktinymyoError, ValueError):
+    """The windows (or a recording) do not have the shape or values required."""
+
+
+class OptionalDependencyError(SktinymyoError, ImportError):
+    """An optional package is missing; the message names the extra to install."""
+
+
+class WeightsError(SktinymyoError, ValueError):
+    """A weights file is damaged or does not fit the architecture asked for."""
+
+
+class WeightsNotFoundError(SktinymyoError, FileNotFoundError):
+    """The weights asked for are neither here nor can they be downloaded."""
+
+
+class UnsafeFileError(WeightsError):
+    """A file that could run code when opened (a pickle) was refused."""
+
+
+class DatasetNotFoundError(SktinymyoError, FileNotFoundError):
+    """A data set is not in the folder given and may not be downloaded."""
+
+
+class LeakageWarning(UserWarning):
+    """Windows of one recording may fall on both sides of a split."""
+
+
+class TrainingInterruptedWarning(UserWarning):
+    """Training was ended early by the user; the model is usable as it is."""

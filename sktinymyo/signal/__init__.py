@@ -1,0 +1,29 @@
+"""Pure functions on arrays: filters, resampling, sliding windows, features.
+
+Nothing here knows scikit-learn's estimators or torch. Arrays keep their
+floating type (float32 stays float32), are never modified, and have time as
+the last axis.
+"""
+
+from .features import FEATURE_GROUPS, extract_features, resolve_features
+from .filters import (
+    design_filter,
+    filter_block,
+    filter_recording,
+    filter_windows,
+)
+from .resampling import resample, resampling_ratio
+from .windows import sliding_windows
+
+__all__ = [
+    "FEATURE_GROUPS",
+    "design_filter",
+    "extract_features",
+    "filter_block",
+    "filter_recording",
+    "filter_windows",
+    "resample",
+    "resampling_ratio",
+    "resolve_features",
+    "sliding_windows",
+]
