@@ -139,7 +139,7 @@ def load_weights(source, *, cache_folder=None, offline=None, sha256=None):
     References
     ----------
     TinyMyo: a Tiny Foundation Model for Flexible EMG Signal Processing at the Edge,
-    arXiv 2512.15729, section III (architecture).
+    arXiv 2512.15729 (architecture).
 
     Examples
     --------

@@ -1,0 +1,36 @@
+"""Networks in plain torch: the TinyMyo encoder, its heads and a fast path."""
+
+from ._dropout import Dropout, DropPath, set_generator
+from ._packed import PackedTinyMyo, pack
+from ._processor import bf16_is_fast, fast_matmul, micro_batch_size
+from .augmentation import AUGMENTATIONS, augment_windows
+from .regression import MeanRegressionHead
+from .sizes import SIZES, config_of_size
+from .tinymyo import (
+    ClassificationHead,
+    ReconstructionHead,
+    RegressionHead,
+    TinyMyo,
+    TinyMyoConfig,
+)
+
+__all__ = [
+    "AUGMENTATIONS",
+    "ClassificationHead",
+    "DropPath",
+    "Dropout",
+    "MeanRegressionHead",
+    "PackedTinyMyo",
+    "ReconstructionHead",
+    "RegressionHead",
+    "SIZES",
+    "TinyMyo",
+    "TinyMyoConfig",
+    "augment_windows",
+    "bf16_is_fast",
+    "config_of_size",
+    "fast_matmul",
+    "micro_batch_size",
+    "pack",
+    "set_generator",
+]

@@ -1,0 +1,32 @@
+"""Regression of one value a window with the published head."""
+
+from .tinymyo import RegressionHead
+
+__all__ = ["MeanRegressionHead"]
+
+
+class MeanRegressionHead(RegressionHead):
+    """The regression head averaged over the patches of a window.
+
+    Parameters
+    ----------
+    embed_dim, n_channels, n_outputs, n_hidden, dropout, generator
+        As in :class:`~sktinymyo.nn.RegressionHead`.
+
+    References
+    ----------
+    arXiv 2512.15729, for the convolutions; the mean takes the
+    place of the interpolation where a window has a single target.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktinymyo.nn import MeanRegressionHead
+    >>> head = MeanRegressionHead(192, n_channels=8, n_outputs=3)
+    >>> head(torch.zeros(2, 8, 10, 192)).shape
+    torch.Size([2, 1, 3])
+    """
+
+    def forward(self, tokens):
+        """Map tokens (B, C, P, D) to values (B, 1, n_outputs)."""
+        return super().forward(tokens).mean(dim=1, keepdim=True)
