@@ -94,6 +94,10 @@ def fast_matmul():
     other threads multiply with the same library meanwhile, to the same
     accuracy. It is put back when the last thread leaves.
 
+    Yields
+    ------
+    None
+
     Examples
     --------
     >>> import torch

@@ -90,7 +90,7 @@ def make_hdsemg(
     sfreq : float, default=2048
         Sampling rate, Hz, 100 to 20000; the default is usual for grids.
     inter_electrode_distance : float, default=10.0
-        mm, 1 to 40.
+        From one electrode to the next, mm, 1 to 40.
     grid_angle : float, default=150.0
         Where the middle of the grid lies, degrees: 0 is the middle of the
         palmar side, positive towards the thumb. The default is over the wrist
@@ -101,14 +101,18 @@ def make_hdsemg(
     gestures : sequence of str or None, default=None
         Names instead of `n_gestures`; ``("wrist_extension",)`` with a long
         `duration` is a fatiguing contraction.
-    effort, fatigue, person_variation, fat, line_freq, noise : optional
+    effort, fatigue, person_variation : optional
         As in :func:`make_gestures`.
     electrode_shift : float, default=5.0
         Standard deviation of the place of the grid from session to session,
         mm around the arm; along the arm it is half as much.
+    fat, line_freq : optional
+        As in :func:`make_gestures`.
     line_noise : float, default=6.0
         Root mean square of the hum, uV; monopolar leads pick up more than
         bipolar ones.
+    noise : optional
+        As in :func:`make_gestures`.
     motion_artefacts : float, default=40.0
         Mean size of the transients when the arm moves, uV.
     n_dead_channels : int, default=0

@@ -1,0 +1,95 @@
+"""A foundation model for surface EMG in scikit-learn.
+
+Public names are imported on first use (:pep:`562`), so that ``import sktinymyo``
+loads neither torch nor pandas nor matplotlib, and the filters and features can
+be used without ever loading torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import (
+        datasets,
+        exceptions,
+        model_selection,
+        nn,
+        preprocessing,
+        signal,
+        utils,
+        weights,
+    )
+    from ._classifier import TinyMyoClassifier
+    from ._embedder import TinyMyoEmbedder
+    from ._regressor import TinyMyoRegressor
+    from .preprocessing import (
+        ChannelMapper,
+        ChannelScaler,
+        EMGFilter,
+        EMGResampler,
+        TimeDomainFeatures,
+    )
+    from .signal import sliding_windows
+
+__all__ = [
+    "ChannelMapper",
+    "ChannelScaler",
+    "EMGFilter",
+    "EMGResampler",
+    "TimeDomainFeatures",
+    "TinyMyoClassifier",
+    "TinyMyoEmbedder",
+    "TinyMyoRegressor",
+    "datasets",
+    "exceptions",
+    "model_selection",
+    "nn",
+    "preprocessing",
+    "signal",
+    "sliding_windows",
+    "utils",
+    "weights",
+]
+
+# A name maps to the module that defines it; a module maps to itself.
+_ORIGIN = {
+    "ChannelMapper": "preprocessing",
+    "ChannelScaler": "preprocessing",
+    "EMGFilter": "preprocessing",
+    "EMGResampler": "preprocessing",
+    "TimeDomainFeatures": "preprocessing",
+    "TinyMyoClassifier": "_classifier",
+    "TinyMyoEmbedder": "_embedder",
+    "TinyMyoRegressor": "_regressor",
+    "sliding_windows": "signal",
+} | {
+    name: name
+    for name in (
+        "datasets",
+        "exceptions",
+        "model_selection",
+        "nn",
+        "preprocessing",
+        "signal",
+        "utils",
+        "weights",
+    )
+}
+
+
+def __getattr__(name):
+    if name not in _ORIGIN:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    origin = _ORIGIN[name]
+    value = importlib.import_module(f".{origin}", __name__)
+    if origin != name:
+        value = getattr(value, name)
+    # Kept, so that the next access does not come here again.
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,485 @@
+"""What the TinyMyo estimators share: weights, training, batches, pickling."""
+
+import math
+import numbers
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import (
+    GroupShuffleSplit,
+    ShuffleSplit,
+    StratifiedShuffleSplit,
+)
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from ._embedding_cache import EmbeddingCache
+from ._torch import (
+    ModuleRunner,
+    WindowScaler,
+    arrays_of_module,
+    digest_of_arrays,
+    load_arrays,
+    make_generator,
+    pool_tokens,
+    resolve_device,
+    resolve_precision,
+    windows_per_call,
+)
+from ._validation import check_choice, check_number, validate_windows
+from .nn import AUGMENTATIONS, SIZES, TinyMyo, config_of_size
+from .weights import WeightsCard, load_weights
+
+__all__ = ["TinyMyoEstimator", "TinyMyoTunedEstimator"]
+
+# Types that are scaled batch by batch, without a float32 copy of all windows.
+WINDOW_TYPES = [
+    np.float32,
+    np.float64,
+    np.float16,
+    np.int8,
+    np.int16,
+    np.int32,
+    np.uint8,
+    np.uint16,
+]
+
+SCALES = ("channel", "window", None)
+
+# One lock for all: an estimator must stay free of locks to be pickled, and is
+# rebuilt at most once.
+_REBUILDING = threading.Lock()
+
+# Windows that "auto" shows to the model in all epochs together, where the
+# number of epochs stays within the limits. See docs/user_guide.
+_WINDOWS_TO_SEE = 30_000
+_EPOCHS_OF_MODULE = (5, 100)
+_EPOCHS_OF_HEAD = (20, 100)
+_BATCH_OF_MODULE = (4, 32)
+_BATCH_OF_HEAD = (8, 256)
+
+# Of the channel vectors of random weights; a token of scaled signal spreads 0.4.
+_CHANNEL_SPREAD = 0.2
+
+# Above this, the inputs of a head are computed anew in every epoch.
+_MOST_FEATURE_BYTES = 2**31
+
+
+def _lasting_name(weights):
+    """Return a name of the weights that stays right in another folder."""
+    path = Path(weights)
+    return str(path.resolve()) if path.exists() else str(weights)
+
+
+class TinyMyoEstimator(BaseEstimator):
+    """Base of the estimators that hold a TinyMyo encoder."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    # -- state -----------------------------------------------------------------
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        runner = state.pop("_runner", None)
+        if runner is not None:
+            arrays = arrays_of_module(runner.module)
+            if self._encoder_source is not None:
+                arrays = {
+                    k: v for k, v in arrays.items() if k.startswith("model_head.")
+                }
+            state["_stored_arrays"] = arrays
+        return state
+
+    def _get_runner(self):
+        """Return the runner; after unpickling it is made from the stored arrays."""
+        if "_runner" in vars(self):
+            return self._runner
+        with _REBUILDING:
+            if "_runner" in vars(self):
+                return self._runner
+            generator = make_generator(0)
+            module = TinyMyo(
+                self.config_, self._new_head(generator), generator=generator
+            ).float()
+            arrays = dict(self._stored_arrays)
+            if self._encoder_source is not None:
+                loaded = load_weights(
+                    self._encoder_source["weights"],
+                    sha256=self._encoder_source["sha256"],
+                )
+                arrays.update(_encoder_arrays(loaded.state))
+            load_arrays(module, arrays)
+            self._runner = ModuleRunner(module, self._scaler())
+            vars(self).pop("_stored_arrays")
+            return self._runner
+
+    @property
+    def module_(self):
+        """The fitted torch module, in evaluation mode."""
+        check_is_fitted(self, "n_channels_in_")
+        return self._get_runner().module
+
+    def _new_head(self, generator):
+        """Return a new head of the right shape, or None."""
+        return None
+
+    def _scaler(self):
+        return WindowScaler(self.scale, self.scale_mean_, self.scale_std_)
+
+    # -- fitting ---------------------------------------------------------------
+
+    def _check_common_parameters(self):
+        if not (isinstance(self.weights, str) or hasattr(self.weights, "__fspath__")):
+            raise TypeError(
+                "weights must be 'default', 'random', a path or a hub name; got "
+                f"{self.weights!r} of type {type(self.weights).__name__}."
+            )
+        check_choice("size", self.size, tuple(SIZES))
+        check_choice("scale", self.scale, SCALES)
+        check_choice("precision", self.precision, ("auto", "float32", "bf16"))
+        if self.n_channels is not None:
+            check_number("n_channels", self.n_channels, minimum=1, integer=True)
+        if self.batch_size != "auto":
+            check_number("batch_size", self.batch_size, minimum=1, integer=True)
+        resolve_device(self.device)
+
+    def _load_encoder(self, seed, dropout=0.0):
+        """Return a TinyMyo without a head, and what is known of its weights."""
+        rates = {
+            "dropout": dropout,
+            "attention_dropout": dropout,
+            "drop_path": dropout,
+        }
+        if isinstance(self.weights, str) and self.weights == "random":
+            config = config_of_size(self.size, **rates)
+            module = TinyMyo(config, generator=make_generator(seed))
+            _spread_channel_vectors(module, make_generator(seed + 2))
+            card = WeightsCard(
+                name=f"random ({self.size})",
+                source="random",
+                generation=config.position,
+                description="Not trained: drawn at random when the model was fitted.",
+            )
+            return module, card, None
+        loaded = load_weights(self.weights)
+        config = replace(loaded.config, **rates)
+        module = TinyMyo(config, generator=make_generator(seed)).float()
+        load_arrays(module, _encoder_arrays(loaded.state))
+        source = {"weights": _lasting_name(self.weights), "sha256": loaded.sha256}
+        return module, loaded.card, source
+
+    def _set_encoder(self, X, module, card, source, sample_weight=None):
+        """Store the encoder and the statistics of the training windows."""
+        scaler = WindowScaler(self.scale).fit(X, sample_weight)
+        self.scale_mean_, self.scale_std_ = scaler.mean, scaler.std
+        self.config_ = module.config
+        self.weights_card_ = card
+        self._encoder_source = source
+        vars(self).pop("_stored_arrays", None)
+
+    # -- prediction ------------------------------------------------------------
+
+    def _run(self, X, method="head", finish=None):
+        """Run the module over validated windows."""
+        device = resolve_device(self.device)
+        return self._get_runner().run(
+            X,
+            device=device,
+            precision=resolve_precision(self.precision, device, training=False),
+            batch_size=len(X) if self.batch_size == "auto" else self.batch_size,
+            method=method,
+            finish=finish,
+        )
+
+    def _n_complete(self):
+        return max(self.n_times_in_ // self.config_.patch_size, 1)
+
+    def _embed(self, X, pooling):
+        """Return pooled tokens (or tokens, pooling=None) through the cache."""
+        n_complete = self._n_complete()
+
+        def finish(tokens):
+            if pooling is None:
+                return tokens[:, :, :n_complete]
+            return pool_tokens(tokens, pooling, n_complete)
+
+        def compute(windows):
+            return self._run(windows, "encode", finish)
+
+        if self.memory is None:
+            return compute(X)
+        return EmbeddingCache(self.memory, self._cache_context(pooling)).compute(
+            X, compute
+        )
+
+    def _cache_context(self, pooling):
+        """Return all that an embedding depends on beside the window."""
+        arrays = arrays_of_module(self._get_runner().module)
+        parts = {
+            "encoder": digest_of_arrays(_encoder_arrays(arrays)),
+            "config": self.config_.to_dict(),
+            "scale": self.scale,
+            "pooling": pooling,
+            "precision": self.precision,
+            "device": resolve_device(self.device).type,
+        }
+        context = repr(sorted(parts.items())).encode()
+        if self.scale == "channel":
+            context += self.scale_mean_.tobytes() + self.scale_std_.tobytes()
+        return context
+
+
+class TinyMyoTunedEstimator(TinyMyoEstimator):
+    """Base of the estimators that train an encoder, or a head upon it."""
+
+    def _check_training_parameters(self):
+        self._check_common_parameters()
+        if isinstance(self.tune, numbers.Integral) and not isinstance(self.tune, bool):
+            check_number("tune", self.tune, minimum=1, integer=True)
+        elif self.tune not in ("all", "head"):
+            raise ValueError(
+                f"tune={self.tune!r} is not accepted; pass 'all', 'head' or the "
+                "number of last blocks to train with the head."
+            )
+        if self.max_epochs != "auto":
+            check_number("max_epochs", self.max_epochs, minimum=1, integer=True)
+        check_number("lr", self.lr, minimum=0, include_minimum=False)
+        check_number("weight_decay", self.weight_decay, minimum=0)
+        if self.layer_decay != "auto":
+            check_number(
+                "layer_decay",
+                self.layer_decay,
+                minimum=0,
+                include_minimum=False,
+                maximum=1,
+            )
+        for name, value in (("dropout", self.dropout), ("warmup", self.warmup)):
+            check_number(name, value, minimum=0, maximum=1, include_maximum=False)
+        if self.validation_fraction is not None:
+            check_number(
+                "validation_fraction",
+                self.validation_fraction,
+                minimum=0,
+                include_minimum=False,
+                maximum=1,
+                include_maximum=False,
+            )
+        check_number(
+            "patience", self.patience, minimum=1, integer=True, none_allowed=True
+        )
+        if self.augment is not None:
+            check_choice("augment", self.augment, tuple(AUGMENTATIONS))
+
+    def _start(self, X, sample_weight):
+        """Load the encoder, put a new head on it, and forget earlier fits."""
+        rng = check_random_state(self.random_state)
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        module, card, source = self._load_encoder(seed, self.dropout)
+        if not isinstance(self.tune, str) and self.tune > module.config.depth:
+            raise ValueError(
+                f"tune={self.tune!r} asks for more blocks than the encoder has "
+                f"({module.config.depth}); pass 'all' or at most that number."
+            )
+        source = source if self.tune == "head" else None
+        self._set_encoder(X, module, card, source, sample_weight)
+        module.model_head = self._new_head(make_generator(seed + 1)).float()
+        self._runner = ModuleRunner(module, self._scaler())
+        self.history_ = []
+
+    def _continue(self, X, targets, sample_weight, groups, loss, stratify=None):
+        """Train the present module on windows, in place."""
+        from ._training import TrainingData, TrainingPlan, train
+
+        rng = check_random_state(self.random_state)
+        seeds = rng.randint(np.iinfo(np.int32).max, size=3)
+        keep = np.flatnonzero(sample_weight > 0)
+        training, validation = self._split(keep, stratify, groups, int(seeds[2]))
+        device = resolve_device(self.device)
+        runner = self._get_runner()
+        module = runner.module.to(device)
+        on_features = self.tune == "head" and self._features_fit(len(X), loss)
+        limits = _EPOCHS_OF_HEAD if on_features else _EPOCHS_OF_MODULE
+        max_epochs = self.max_epochs
+        if max_epochs == "auto":
+            max_epochs = int(np.clip(_WINDOWS_TO_SEE // len(training), *limits))
+        batch_size = self.batch_size
+        if batch_size == "auto":
+            limits = _BATCH_OF_HEAD if on_features else _BATCH_OF_MODULE
+            batch_size = int(np.clip(len(training) // 8, *limits))
+        layer_decay = self.layer_decay
+        if layer_decay == "auto":
+            layer_decay = 1.0 if self.weights_card_.source == "random" else 0.9
+        per_call = windows_per_call(*X.shape[1:], self.config_, device, batch_size)
+        plan = TrainingPlan(
+            loss=loss,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            micro_batch_size=batch_size if on_features else per_call,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            layer_decay=layer_decay,
+            warmup=self.warmup,
+            label_smoothing=getattr(self, "label_smoothing", 0.0),
+            patience=self.patience if self.validation_fraction is not None else None,
+            augment=None if on_features else self.augment,
+            device=device,
+            precision=resolve_precision(self.precision, device, training=True),
+            seed=int(seeds[1]),
+            verbose=self.verbose,
+        )
+        data = TrainingData(
+            windows=None,
+            targets=targets,
+            weights=sample_weight.astype(np.float32),
+            training=training,
+            validation=validation,
+        )
+        if on_features:
+            history = self._train_head(X, module, data, plan)
+        else:
+            scaler = runner.scaler
+            data.windows = lambda rows: scaler.to_tensor(X[rows])
+            trainable = self._trainable_parts(module)
+            module.requires_grad_(False)
+            for part in trainable:
+                part.requires_grad_(True)
+
+            def set_mode(module, training):
+                module.eval()
+                for part in trainable:
+                    part.train(training)
+
+            history = train(module, data, plan, set_mode)
+        self._runner = ModuleRunner(module, self._scaler())
+        offset = len(self.history_)
+        for row in history:
+            row["epoch"] += offset
+        self.history_ = [*self.history_, *history]
+
+    def _trainable_parts(self, module):
+        """Return the submodules that `tune` asks to train."""
+        if self.tune == "all":
+            return [module]
+        if self.tune == "head":
+            return [module.model_head]
+        return [*module.blocks[-self.tune :], module.norm, module.model_head]
+
+    def _features_fit(self, n_windows, loss):
+        """Whether the inputs of the head are small enough to be kept."""
+        values = self.n_channels_in_ * self.config_.embed_dim
+        if loss != "cross-entropy":
+            values *= self._n_complete()
+        return 4 * n_windows * values <= _MOST_FEATURE_BYTES and self.augment is None
+
+    def _train_head(self, X, module, data, plan):
+        """Train the head on embeddings computed once."""
+        from ._training import train
+
+        head = module.model_head
+        if plan.loss != "cross-entropy":
+            features = self._embed(X, None)
+            data.windows = lambda rows: torch.from_numpy(features[rows])
+            head.requires_grad_(True)
+            return train(head, data, plan)
+        features = self._embed(X, "channel")
+        weights = data.weights[data.training].astype(np.float64)
+        weights /= weights.sum()
+        known = features[data.training]
+        mean = weights @ known
+        std = np.sqrt(weights @ np.square(known - mean))
+        std[std <= 1e-6] = 1.0
+        mean, std = mean.astype(np.float32), std.astype(np.float32)
+        data.windows = lambda rows: torch.from_numpy((features[rows] - mean) / std)
+        # Train on standardised embeddings, then fold the scaling into the head.
+        linear = head.classifier.requires_grad_(True)
+        shift = torch.from_numpy(mean).to(plan.device)
+        spread = torch.from_numpy(std).to(plan.device)
+        with torch.no_grad():
+            linear.bias += linear.weight @ shift
+            linear.weight *= spread
+        try:
+            return train(linear, data, plan)
+        finally:
+            with torch.no_grad():
+                linear.weight /= spread
+                linear.bias -= linear.weight @ shift
+
+    def _split(self, keep, stratify, groups, seed):
+        """Return the windows to train on and those to validate with, or None."""
+        fraction = self.validation_fraction
+        if fraction is None:
+            return keep, None
+        if groups is not None:
+            splitter = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+            parts = next(splitter.split(keep, groups=groups[keep]))
+        else:
+            splitter, labels = ShuffleSplit, None
+            if stratify is not None:
+                labels = stratify[keep]
+                counts = np.unique(labels, return_counts=True)[1]
+                n_held_back = math.ceil(fraction * len(keep))
+                if counts.min() >= 2 and n_held_back >= len(counts):
+                    splitter = StratifiedShuffleSplit
+            splitter = splitter(1, test_size=fraction, random_state=seed)
+            parts = next(splitter.split(keep, labels))
+        return keep[parts[0]], keep[parts[1]]
+
+    def _outputs(self, X):
+        """Return the output of the head for validated windows."""
+        classifies = hasattr(self._get_runner().module.model_head, "classifier")
+        loss = "cross-entropy" if classifies else "l1"
+        if (
+            self.tune != "head"
+            or self.memory is None
+            or not self._features_fit(len(X), loss)
+        ):
+            return self._run(X)
+        head = self._get_runner().module.model_head
+        with torch.inference_mode():
+            device = next(head.parameters()).device
+            if classifies:
+                features = torch.from_numpy(self._embed(X, "channel")).to(device)
+                return head.classifier(features).cpu().numpy()
+            tokens = torch.from_numpy(self._embed(X, None)).to(device)
+            return head(tokens).cpu().numpy()
+
+    def _check_groups(self, X, groups):
+        if groups is None:
+            return None
+        groups = np.asarray(groups)
+        check_consistent_length(X, groups)
+        return groups
+
+    def _validate(self, X, *, reset):
+        windows, _ = validate_windows(
+            self, X, reset=reset, n_channels=self.n_channels, dtype=WINDOW_TYPES
+        )
+        return windows
+
+
+def _spread_channel_vectors(module, generator):
+    """Draw larger channel vectors than the published 0.02, for learning alone.
+
+    LayerNorm takes the strength of a token away unless something constant
+    stands beside the signal. Pretraining grows that by itself; a few hundred
+    windows do not.
+    """
+    with torch.no_grad():
+        module.channel_embed.normal_(0.0, _CHANNEL_SPREAD, generator=generator)
+
+
+def _encoder_arrays(state):
+    """Return the tensors of the encoder alone, as arrays."""
+    return {
+        name: np.asarray(value)
+        for name, value in state.items()
+        if not name.startswith("model_head.")
+    }

@@ -1,0 +1,71 @@
+"""The examples run, on the simulator and in a small setting."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "plot_01_gestures.py"
+
+
+def run_example(tmp_path, *options, **variables):
+    """Run the main example in a process of its own, without a screen."""
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("SKTINYMYO_")},
+        "MPLBACKEND": "agg",
+        "SKTINYMYO_HOME": str(tmp_path / "cache"),
+        **variables,
+    }
+    return subprocess.run(
+        [sys.executable, EXAMPLE, *options],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        timeout=600,
+    )
+
+
+SMALL = "--people 2 --epochs 1 --jobs 1 --figure figure.png".split()
+
+
+@pytest.mark.slow
+def test_gestures_example_falls_back_to_the_simulator(tmp_path):
+    result = run_example(tmp_path, *SMALL)
+    assert result.returncode == 0, result.stderr
+    assert "Source: SIMULATED" in result.stdout
+    rows = [line for line in result.stdout.splitlines() if " +- " in line]
+    # Three decoders on two questions, and the line that explains the spread.
+    assert len(rows) == 7
+    assert sum(line.startswith("new people") for line in rows) == 3
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_gestures_example_uses_real_recordings_where_they_are(tmp_path, data_folder):
+    result = run_example(tmp_path, *SMALL, SKTINYMYO_DATA=str(data_folder))
+    assert result.returncode == 0, result.stderr
+    assert "Source: REAL" in result.stdout
+
+
+@pytest.mark.slow
+def test_gestures_example_finds_the_download_cache(tmp_path, data_folder):
+    source = data_folder / "raw" / "OneSubjectMyoDataset"
+    if not source.is_dir():
+        pytest.skip("no copy of OneSubjectMyo among the real recordings")
+    shutil.copytree(source, tmp_path / "cache" / "datasets" / "one_subject_myo")
+    result = run_example(tmp_path, *SMALL)
+    assert result.returncode == 0, result.stderr
+    assert "OneSubjectMyo" in result.stdout.split("Source: REAL")[1]
+    # One person: a single question, and the spread is that over folds.
+    assert "new people" not in result.stdout
+    assert "standard deviation over folds" in result.stdout
+
+
+def test_gestures_example_says_what_is_missing(tmp_path):
+    result = run_example(tmp_path, "--source", "packed")
+    assert result.returncode != 0
+    assert "SKTINYMYO_DATA" in result.stderr
