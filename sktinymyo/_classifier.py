@@ -1,7 +1,7 @@
 """TinyMyo as a scikit-learn classifier."""
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin, TransformerMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
@@ -247,11 +247,11 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
                 f"continues a model of {self.classes_.tolist()}; pass the same "
                 "classes or warm_start=False."
             )
-        weights = self._check_weights(windows, y, sample_weight)
+        sample_weight, weights = self._check_weights(windows, y, sample_weight)
         groups = self._check_groups(windows, groups)
         if not continues:
             self.classes_ = classes
-            self._start(windows, weights)
+            self._start(windows, sample_weight)
         self._continue(windows, codes, weights, groups, "cross-entropy", codes)
         return self
 
@@ -307,11 +307,11 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
                 f"y holds labels that are not among the classes: {unknown.tolist()}; "
                 f"known are {known.tolist()}."
             )
-        weights = self._check_weights(windows, y, sample_weight)
+        sample_weight, weights = self._check_weights(windows, y, sample_weight)
         codes = np.searchsorted(known, y)
         if first:
             self.classes_ = known
-            self._start(windows, weights)
+            self._start(windows, sample_weight)
         self._continue(windows, codes, weights, None, "cross-entropy", codes)
         return self
 
@@ -347,6 +347,22 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
             Columns in the order of ``classes_``.
         """
         return softmax(self._outputs(self._validate(X, reset=False)), axis=1)
+
+    def predict_log_proba(self, X):
+        """Return the logarithms of the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_windows, n_channels, n_times) or \
+                (n_windows, n_channels * n_times)
+            Windows of the shape seen in `fit`.
+
+        Returns
+        -------
+        log_probabilities : ndarray of float32, shape (n_windows, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        return log_softmax(self._outputs(self._validate(X, reset=False)), axis=1)
 
     def predict(self, X):
         """Return the most probable label of every window.
@@ -419,9 +435,11 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         return y
 
     def _check_weights(self, windows, y, sample_weight):
-        weights = _check_sample_weight(
+        """Return the weights of the windows, and those times the class weights."""
+        sample_weight = _check_sample_weight(
             sample_weight, windows, dtype=np.float64, ensure_non_negative=True
         )
+        weights = sample_weight
         if self.class_weight is not None:
             weights = weights * compute_sample_weight(self.class_weight, y)
         if not weights.any():
@@ -429,4 +447,4 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
                 "sample_weight (with class_weight) is zero for every window; at "
                 "least one window needs a weight above zero."
             )
-        return weights
+        return sample_weight, weights

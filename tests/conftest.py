@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+# Before torch is imported, here and in child processes: workers with several
+# threads each wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 

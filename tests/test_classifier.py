@@ -42,6 +42,18 @@ def test_it_learns_and_agrees_with_itself(tune):
         model.classes_[logits.argmax(1)], model.predict(X_new)
     )
     np.testing.assert_array_equal(probability.argmax(1), logits.argmax(1))
+    np.testing.assert_allclose(
+        model.predict_log_proba(X_new), np.log(probability), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_class_weights_leave_the_scaling_alone():
+    X, y = make_windows()
+    plain = make_model(max_epochs=1).fit(X, y)
+    weighted = make_model(max_epochs=1, class_weight={"rest": 5}).fit(X, y)
+    np.testing.assert_array_equal(weighted.scale_std_, plain.scale_std_)
+    doubled = make_model(max_epochs=1).fit(X, y, sample_weight=1.0 + (y == "rest"))
+    assert not np.allclose(doubled.scale_std_, plain.scale_std_)
 
 
 def test_two_classes_have_one_decision_value():
