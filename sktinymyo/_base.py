@@ -1,5 +1,6 @@
 """What the TinyMyo estimators share: weights, training, batches, pickling."""
 
+import copy
 import math
 import numbers
 import threading
@@ -23,6 +24,7 @@ from ._torch import (
     WindowScaler,
     arrays_of_module,
     digest_of_arrays,
+    enough_threads,
     load_arrays,
     make_generator,
     pool_tokens,
@@ -31,6 +33,7 @@ from ._torch import (
     windows_per_call,
 )
 from ._validation import check_choice, check_number, validate_windows
+from .exceptions import WeightsError, WeightsNotFoundError
 from .nn import AUGMENTATIONS, SIZES, TinyMyo, config_of_size
 from .weights import WeightsCard, load_weights
 
@@ -38,8 +41,8 @@ __all__ = ["TinyMyoEstimator", "TinyMyoTunedEstimator"]
 
 # Types that are scaled batch by batch, without a float32 copy of all windows.
 WINDOW_TYPES = [
-    np.float32,
     np.float64,
+    np.float32,
     np.float16,
     np.int8,
     np.int16,
@@ -86,6 +89,9 @@ class TinyMyoEstimator(BaseEstimator):
 
     # -- state -----------------------------------------------------------------
 
+    def __sklearn_is_fitted__(self):
+        return "_runner" in vars(self) or "_stored_arrays" in vars(self)
+
     def __getstate__(self):
         state = dict(super().__getstate__())
         runner = state.pop("_runner", None)
@@ -102,7 +108,7 @@ class TinyMyoEstimator(BaseEstimator):
         """Return the runner; after unpickling it is made from the stored arrays."""
         if "_runner" in vars(self):
             return self._runner
-        with _REBUILDING:
+        with _REBUILDING, torch.inference_mode(False):
             if "_runner" in vars(self):
                 return self._runner
             generator = make_generator(0)
@@ -111,20 +117,31 @@ class TinyMyoEstimator(BaseEstimator):
             ).float()
             arrays = dict(self._stored_arrays)
             if self._encoder_source is not None:
-                loaded = load_weights(
-                    self._encoder_source["weights"],
-                    sha256=self._encoder_source["sha256"],
-                )
-                arrays.update(_encoder_arrays(loaded.state))
+                arrays.update(_encoder_arrays(self._find_encoder().state))
             load_arrays(module, arrays)
             self._runner = ModuleRunner(module, self._scaler())
             vars(self).pop("_stored_arrays")
             return self._runner
 
+    def _find_encoder(self):
+        """Load the frozen encoder again, which is stored by name and checksum."""
+        name, sha256 = self._encoder_source["weights"], self._encoder_source["sha256"]
+        try:
+            return load_weights(name, sha256=sha256)
+        except (WeightsError, WeightsNotFoundError) as error:
+            if _lasting_name(self.weights) != name:
+                return load_weights(self.weights, sha256=sha256)
+            raise type(error)(
+                f"this {type(self).__name__} needs the encoder with the sha256 "
+                f"{sha256}, which was at {name!r} when it was fitted. Put the file "
+                "back, or name its new place with set_params(weights='/new/path'). "
+                f"What went wrong: {error}"
+            ) from error
+
     @property
     def module_(self):
         """The fitted torch module, in evaluation mode."""
-        check_is_fitted(self, "n_channels_in_")
+        check_is_fitted(self)
         return self._get_runner().module
 
     def _new_head(self, generator):
@@ -132,7 +149,7 @@ class TinyMyoEstimator(BaseEstimator):
         return None
 
     def _scaler(self):
-        return WindowScaler(self.scale, self.scale_mean_, self.scale_std_)
+        return WindowScaler(self._scale, self.scale_mean_, self.scale_std_)
 
     # -- fitting ---------------------------------------------------------------
 
@@ -176,14 +193,19 @@ class TinyMyoEstimator(BaseEstimator):
         source = {"weights": _lasting_name(self.weights), "sha256": loaded.sha256}
         return module, loaded.card, source
 
+    def _forget(self):
+        """Drop an earlier fit, so that a failure leaves an estimator not fitted."""
+        for name in ("_runner", "_stored_arrays"):
+            vars(self).pop(name, None)
+
     def _set_encoder(self, X, module, card, source, sample_weight=None):
         """Store the encoder and the statistics of the training windows."""
         scaler = WindowScaler(self.scale).fit(X, sample_weight)
+        self._scale = self.scale
         self.scale_mean_, self.scale_std_ = scaler.mean, scaler.std
         self.config_ = module.config
         self.weights_card_ = card
         self._encoder_source = source
-        vars(self).pop("_stored_arrays", None)
 
     # -- prediction ------------------------------------------------------------
 
@@ -226,13 +248,13 @@ class TinyMyoEstimator(BaseEstimator):
         parts = {
             "encoder": digest_of_arrays(_encoder_arrays(arrays)),
             "config": self.config_.to_dict(),
-            "scale": self.scale,
+            "scale": self._scale,
             "pooling": pooling,
             "precision": self.precision,
             "device": resolve_device(self.device).type,
         }
         context = repr(sorted(parts.items())).encode()
-        if self.scale == "channel":
+        if self._scale == "channel":
             context += self.scale_mean_.tobytes() + self.scale_std_.tobytes()
         return context
 
@@ -280,45 +302,99 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
 
     def _start(self, X, sample_weight):
         """Load the encoder, put a new head on it, and forget earlier fits."""
+        self._forget()
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(np.iinfo(np.int32).max))
-        module, card, source = self._load_encoder(seed, self.dropout)
-        if not isinstance(self.tune, str) and self.tune > module.config.depth:
-            raise ValueError(
-                f"tune={self.tune!r} asks for more blocks than the encoder has "
-                f"({module.config.depth}); pass 'all' or at most that number."
-            )
-        source = source if self.tune == "head" else None
-        self._set_encoder(X, module, card, source, sample_weight)
-        module.model_head = self._new_head(make_generator(seed + 1)).float()
+        with torch.inference_mode(False):
+            module, card, source = self._load_encoder(seed, self.dropout)
+            source = source if self.tune == "head" else None
+            self._set_encoder(X, module, card, source, sample_weight)
+            module.model_head = self._new_head(make_generator(seed + 1)).float()
         self._runner = ModuleRunner(module, self._scaler())
         self.history_ = []
 
     def _continue(self, X, targets, sample_weight, groups, loss, stratify=None):
-        """Train the present module on windows, in place."""
-        from ._training import TrainingData, TrainingPlan, train
+        """Train a copy of the present module on windows, then take it over."""
+        try:
+            with torch.inference_mode(False):
+                module, history = self._train(
+                    X, targets, sample_weight, groups, loss, stratify
+                )
+        except BaseException:
+            if not self.history_:
+                self._forget()
+            raise
+        if self.tune != "head":
+            self._encoder_source = None
+        self._runner = ModuleRunner(module, self._scaler())
+        offset = len(self.history_)
+        for row in history:
+            row["epoch"] += offset
+        self.history_ = [*self.history_, *history]
 
+    def _train(self, X, targets, sample_weight, groups, loss, stratify):
+        """Return a trained copy of the module and the history of its training."""
+        from ._training import TrainingData, train
+
+        runner = self._get_runner()
+        if isinstance(self.tune, numbers.Integral) and self.tune > self.config_.depth:
+            raise ValueError(
+                f"tune={self.tune!r} asks for more blocks than the encoder has "
+                f"({self.config_.depth}); pass 'all' or at most that number."
+            )
         rng = check_random_state(self.random_state)
         seeds = rng.randint(np.iinfo(np.int32).max, size=3)
+        # Another order and other dropout in every later call of partial_fit.
+        seeds = (seeds + len(self.history_)) % np.iinfo(np.int32).max
         keep = np.flatnonzero(sample_weight > 0)
         training, validation = self._split(keep, stratify, groups, int(seeds[2]))
         device = resolve_device(self.device)
-        runner = self._get_runner()
-        module = runner.module.to(device)
+        module = copy.deepcopy(runner.module).to(device)
         on_features = self.tune == "head" and self._features_fit(len(X), loss)
-        limits = _EPOCHS_OF_HEAD if on_features else _EPOCHS_OF_MODULE
-        max_epochs = self.max_epochs
+        plan = self._plan(loss, len(training), device, on_features, int(seeds[1]))
+        data = TrainingData(
+            windows=None,
+            targets=targets,
+            weights=(sample_weight / sample_weight.max()).astype(np.float32),
+            training=training,
+            validation=validation,
+        )
+        if on_features:
+            with enough_threads(1, self.config_, device):
+                return module, self._train_head(X, module, data, plan)
+        data.windows = lambda rows: runner.scaler.to_tensor(X[rows])
+        trainable = self._trainable_parts(module)
+        module.requires_grad_(False)
+        for part in trainable:
+            part.requires_grad_(True)
+
+        def set_mode(module, training):
+            module.eval()
+            for part in trainable:
+                part.train(training)
+
+        n_tokens = plan.micro_batch_size * self.n_channels_in_ * self._n_complete()
+        with enough_threads(n_tokens, self.config_, device):
+            return module, train(module, data, plan, set_mode)
+
+    def _plan(self, loss, n_training, device, on_features, seed):
+        """Return the recipe for a number of windows; see the class for reasons."""
+        from ._training import TrainingPlan
+
+        max_epochs, batch_size = self.max_epochs, self.batch_size
         if max_epochs == "auto":
-            max_epochs = int(np.clip(_WINDOWS_TO_SEE // len(training), *limits))
-        batch_size = self.batch_size
+            limits = _EPOCHS_OF_HEAD if on_features else _EPOCHS_OF_MODULE
+            max_epochs = int(np.clip(_WINDOWS_TO_SEE // n_training, *limits))
         if batch_size == "auto":
             limits = _BATCH_OF_HEAD if on_features else _BATCH_OF_MODULE
-            batch_size = int(np.clip(len(training) // 8, *limits))
+            batch_size = int(np.clip(n_training // 8, *limits))
         layer_decay = self.layer_decay
         if layer_decay == "auto":
             layer_decay = 1.0 if self.weights_card_.source == "random" else 0.9
-        per_call = windows_per_call(*X.shape[1:], self.config_, device, batch_size)
-        plan = TrainingPlan(
+        per_call = windows_per_call(
+            self.n_channels_in_, self.n_times_in_, self.config_, device, batch_size
+        )
+        return TrainingPlan(
             loss=loss,
             max_epochs=max_epochs,
             batch_size=batch_size,
@@ -332,37 +408,9 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
             augment=None if on_features else self.augment,
             device=device,
             precision=resolve_precision(self.precision, device, training=True),
-            seed=int(seeds[1]),
+            seed=seed,
             verbose=self.verbose,
         )
-        data = TrainingData(
-            windows=None,
-            targets=targets,
-            weights=sample_weight.astype(np.float32),
-            training=training,
-            validation=validation,
-        )
-        if on_features:
-            history = self._train_head(X, module, data, plan)
-        else:
-            scaler = runner.scaler
-            data.windows = lambda rows: scaler.to_tensor(X[rows])
-            trainable = self._trainable_parts(module)
-            module.requires_grad_(False)
-            for part in trainable:
-                part.requires_grad_(True)
-
-            def set_mode(module, training):
-                module.eval()
-                for part in trainable:
-                    part.train(training)
-
-            history = train(module, data, plan, set_mode)
-        self._runner = ModuleRunner(module, self._scaler())
-        offset = len(self.history_)
-        for row in history:
-            row["epoch"] += offset
-        self.history_ = [*self.history_, *history]
 
     def _trainable_parts(self, module):
         """Return the submodules that `tune` asks to train."""
@@ -390,13 +438,7 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
             head.requires_grad_(True)
             return train(head, data, plan)
         features = self._embed(X, "channel")
-        weights = data.weights[data.training].astype(np.float64)
-        weights /= weights.sum()
-        known = features[data.training]
-        mean = weights @ known
-        std = np.sqrt(weights @ np.square(known - mean))
-        std[std <= 1e-6] = 1.0
-        mean, std = mean.astype(np.float32), std.astype(np.float32)
+        mean, std = _moments(features, data.training, data.weights)
         data.windows = lambda rows: torch.from_numpy((features[rows] - mean) / std)
         # Train on standardised embeddings, then fold the scaling into the head.
         linear = head.classifier.requires_grad_(True)
@@ -405,12 +447,11 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
         with torch.no_grad():
             linear.bias += linear.weight @ shift
             linear.weight *= spread
-        try:
-            return train(linear, data, plan)
-        finally:
-            with torch.no_grad():
-                linear.weight /= spread
-                linear.bias -= linear.weight @ shift
+        history = train(linear, data, plan)
+        with torch.no_grad():
+            linear.weight /= spread
+            linear.bias -= linear.weight @ shift
+        return history
 
     def _split(self, keep, stratify, groups, seed):
         """Return the windows to train on and those to validate with, or None."""
@@ -418,6 +459,11 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
         if fraction is None:
             return keep, None
         if groups is not None:
+            if len(np.unique(groups[keep])) < 2:
+                raise ValueError(
+                    f"validation_fraction={fraction!r} holds back whole groups, but "
+                    "groups names one only; pass more groups, or no groups."
+                )
             splitter = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
             parts = next(splitter.split(keep, groups=groups[keep]))
         else:
@@ -426,7 +472,8 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
                 labels = stratify[keep]
                 counts = np.unique(labels, return_counts=True)[1]
                 n_held_back = math.ceil(fraction * len(keep))
-                if counts.min() >= 2 and n_held_back >= len(counts):
+                fewest = min(n_held_back, len(keep) - n_held_back)
+                if counts.min() >= 2 and fewest >= len(counts):
                     splitter = StratifiedShuffleSplit
             splitter = splitter(1, test_size=fraction, random_state=seed)
             parts = next(splitter.split(keep, labels))
@@ -443,13 +490,11 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
         ):
             return self._run(X)
         head = self._get_runner().module.model_head
+        inputs = self._embed(X, "channel" if classifies else None)
         with torch.inference_mode():
-            device = next(head.parameters()).device
-            if classifies:
-                features = torch.from_numpy(self._embed(X, "channel")).to(device)
-                return head.classifier(features).cpu().numpy()
-            tokens = torch.from_numpy(self._embed(X, None)).to(device)
-            return head(tokens).cpu().numpy()
+            inputs = torch.from_numpy(inputs).to(next(head.parameters()).device)
+            outputs = head.classifier(inputs) if classifies else head(inputs)
+            return outputs.cpu().numpy()
 
     def _check_groups(self, X, groups):
         if groups is None:
@@ -474,6 +519,20 @@ def _spread_channel_vectors(module, generator):
     """
     with torch.no_grad():
         module.channel_embed.normal_(0.0, _CHANNEL_SPREAD, generator=generator)
+
+
+def _moments(features, rows, weights):
+    """Return weighted mean and standard deviation of columns, in bounded memory."""
+    chunks = [rows[at : at + 4096] for at in range(0, len(rows), 4096)]
+    total = weights[rows].sum(dtype=np.float64)
+    mean = sum(weights[chunk] @ features[chunk].astype(np.float64) for chunk in chunks)
+    mean /= total
+    variance = sum(
+        weights[chunk] @ np.square(features[chunk] - mean) for chunk in chunks
+    )
+    std = np.sqrt(variance / total)
+    std[std <= 1e-6] = 1.0
+    return mean.astype(np.float32), std.astype(np.float32)
 
 
 def _encoder_arrays(state):

@@ -1,9 +1,11 @@
 """TinyMyo as a scikit-learn classifier."""
 
+import warnings
+
 import numpy as np
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin, TransformerMixin
-from sklearn.utils import column_or_1d
+from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -71,8 +73,9 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         Epochs without a better validation loss before training ends and the
         best weights are restored; without effect if nothing is held back.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, as in scikit-learn; EMG recordings often hold far
-        more rest than gestures.
+        Weights of the classes in the loss, as in scikit-learn; EMG recordings often
+        hold far more rest than gestures. With few windows in a batch a rare class
+        of large weight comes seldom: `batch_size` of 32 and more serves it better.
     augment : {"amplitude", "noise", "channel-drop", "rotation", "time-jitter", \
             "published", "armband"} or None, default=None
         Random changes of the training windows, see
@@ -89,7 +92,8 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
     n_channels : int or None, default=None
         Channels of flattened windows; None means one channel.
     warm_start : bool, default=False
-        Continue from the last `fit` instead of starting afresh.
+        Continue from the last `fit` instead of starting afresh; its `weights`,
+        `size`, `scale` and `dropout` stay.
     random_state : int, RandomState instance or None, default=None
         Seed of initial values, order, dropout and augmentation.
     verbose : int, default=0
@@ -114,6 +118,8 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         Shape of the windows in `fit`.
     n_features_in_ : int
         Their product.
+    input_ndim_ : int
+        Number of dimensions of the windows in `fit`, 2 or 3.
     feature_names_in_ : ndarray of str
         Column names, if `fit` saw a data frame.
 
@@ -237,7 +243,7 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
             maximum=1,
             include_maximum=False,
         )
-        continues = self.warm_start and hasattr(self, "classes_")
+        continues = self.warm_start and self.__sklearn_is_fitted__()
         windows = self._validate(X, reset=not continues)
         y = self._check_labels(windows, y)
         classes, codes = np.unique(y, return_inverse=True)
@@ -249,13 +255,20 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
             )
         sample_weight, weights = self._check_weights(windows, y, sample_weight)
         groups = self._check_groups(windows, groups)
+        if len(classes) == 1:
+            warnings.warn(
+                f"y holds one class only, {classes.tolist()}: every prediction will be "
+                "this class. Check how the labels were made.",
+                UserWarning,
+                stacklevel=2,
+            )
         if not continues:
             self.classes_ = classes
             self._start(windows, sample_weight)
         self._continue(windows, codes, weights, groups, "cross-entropy", codes)
         return self
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None, groups=None):
         """Continue training on new windows, for example of a new person.
 
         The first call begins as `fit` does; later calls keep the scaling of the
@@ -272,6 +285,8 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
             All labels there will ever be; needed in the first call.
         sample_weight : array-like of shape (n_windows,) or None, default=None
             Weights of the windows.
+        groups : array-like of shape (n_windows,) or None, default=None
+            Recordings or people, kept together by `validation_fraction`.
 
         Returns
         -------
@@ -284,7 +299,7 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
             holds another label.
         """
         self._check_training_parameters()
-        first = not hasattr(self, "classes_")
+        first = not self.__sklearn_is_fitted__()
         if first and classes is None:
             raise ValueError(
                 "classes must be passed in the first call of partial_fit: all labels "
@@ -312,7 +327,8 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         if first:
             self.classes_ = known
             self._start(windows, sample_weight)
-        self._continue(windows, codes, weights, None, "cross-entropy", codes)
+        groups = self._check_groups(windows, groups)
+        self._continue(windows, codes, weights, groups, "cross-entropy", codes)
         return self
 
     def decision_function(self, X):
@@ -431,6 +447,8 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
             )
         y = column_or_1d(y, warn=True)
         check_consistent_length(windows, y)
+        if np.issubdtype(y.dtype, np.floating):
+            assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         return y
 
@@ -442,6 +460,11 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         weights = sample_weight
         if self.class_weight is not None:
             weights = weights * compute_sample_weight(self.class_weight, y)
+        if weights.min() < 0:
+            raise ValueError(
+                f"class_weight={self.class_weight!r} holds a negative weight; pass "
+                "weights of zero or above."
+            )
         if not weights.any():
             raise ValueError(
                 "sample_weight (with class_weight) is zero for every window; at "

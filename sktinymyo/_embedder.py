@@ -1,6 +1,7 @@
 """Frozen TinyMyo encoder as a scikit-learn transformer."""
 
 import numpy as np
+import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
@@ -44,7 +45,7 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
     precision : {"auto", "float32", "bf16"}, default="auto"
         Type of the matrix products; "auto" is float32.
     memory : None, str, path or joblib.Memory, default=None
-        Where to keep embeddings. Every window is encoded once, also across
+        Where to keep pooled embeddings. Every window is encoded once, also across
         folds and candidates of a search whenever its scaling is the same
         (always with ``scale="window"`` or None).
     n_channels : int or None, default=None
@@ -66,6 +67,8 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
         Shape of the windows in `fit`.
     n_features_in_ : int
         Their product.
+    input_ndim_ : int
+        Number of dimensions of the windows in `fit`, 2 or 3.
     feature_names_in_ : ndarray of str
         Column names, if `fit` saw a data frame.
 
@@ -151,8 +154,10 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
         self._check_common_parameters()
         check_choice("pooling", self.pooling, ("channel", "mean"))
         windows, _ = self._windows(X, reset=True)
+        self._forget()
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        module, card, source = self._load_encoder(int(seed))
+        with torch.inference_mode(False):
+            module, card, source = self._load_encoder(int(seed))
         self._set_encoder(windows, module, card, source)
         self._runner = ModuleRunner(module, self._scaler())
         return self

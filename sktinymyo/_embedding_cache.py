@@ -5,10 +5,12 @@ windows into ever new sets, so that hardly a call repeats. Here every window
 is a key of its own, and only windows never seen before reach the encoder.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -80,44 +82,50 @@ class EmbeddingCache:
         return embeddings
 
     def _load(self, wanted):
-        """Return the stored embeddings among the keys wanted, as views of the files."""
+        """Return the stored embeddings among the keys wanted."""
         known = {}
-        if not self._folder.is_dir():
-            return known
-        for shard in sorted(self._folder.iterdir()):
-            if shard.name.startswith("."):
-                continue
-            try:
-                stored = np.load(shard / "keys.npy", allow_pickle=False)
-                values = np.load(
-                    shard / "values.npy", mmap_mode="r", allow_pickle=False
-                )
-            except (OSError, ValueError):
-                # Another process may be clearing the cache: these are misses.
-                continue
-            for key, value in zip(map(bytes, stored), values, strict=True):
-                if key in wanted:
-                    known[key] = value
+        with contextlib.suppress(FileNotFoundError):
+            for shard in sorted(self._folder.iterdir()):
+                if shard.name.startswith("."):
+                    continue
+                try:
+                    stored = np.load(shard / "keys.npy", allow_pickle=False)
+                    values = np.load(
+                        shard / "values.npy", mmap_mode="r", allow_pickle=False
+                    )
+                    for row, key in enumerate(map(bytes, stored)):
+                        if key in wanted:
+                            # A copy, or every shard would keep its file open.
+                            known[key] = np.array(values[row])
+                except (OSError, ValueError, EOFError, IndexError):
+                    # Damaged, or being cleared: these windows are computed again.
+                    shutil.rmtree(shard, ignore_errors=True)
         return known
 
     def _save(self, keys, values):
         """Write one shard beside the others, then rename it into place."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=".writing-", dir=self._folder))
+        beside = None
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            beside = Path(tempfile.mkdtemp(prefix=".writing-", dir=self._folder))
             stored = np.frombuffer(b"".join(keys), dtype=np.uint8)
             np.save(beside / "keys.npy", stored.reshape(-1, _KEY_BYTES))
             np.save(beside / "values.npy", np.asarray(values, dtype=np.float32))
             # A name of 32 hexadecimal digits is what joblib counts and evicts.
             name = hashlib.blake2b(b"".join(keys), digest_size=16).hexdigest()
-            try:
+            # Another process may have stored the same windows meanwhile.
+            with contextlib.suppress(OSError):
                 beside.rename(self._folder / name)
-            except OSError:
-                # The same windows were stored by another process meanwhile.
+        except OSError as error:
+            warnings.warn(
+                f"The embeddings could not be kept in {self._folder}: {error}. They "
+                "are used all the same, and computed again next time.",
+                UserWarning,
+                stacklevel=2,
+            )
+        finally:
+            if beside is not None:
                 shutil.rmtree(beside, ignore_errors=True)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
 
 
 def _key_of(window):

@@ -73,7 +73,8 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
     n_channels : int or None, default=None
         Channels of flattened windows; None means one channel.
     warm_start : bool, default=False
-        Continue from the last `fit` instead of starting afresh.
+        Continue from the last `fit` instead of starting afresh; its `weights`,
+        `size`, `scale` and `dropout` stay.
     random_state : int, RandomState instance or None, default=None
         Seed of initial values, order, dropout and augmentation.
     verbose : int, default=0
@@ -101,6 +102,8 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
         Shape of the windows in `fit`.
     n_features_in_ : int
         Their product.
+    input_ndim_ : int
+        Number of dimensions of the windows in `fit`, 2 or 3.
     feature_names_in_ : ndarray of str
         Column names, if `fit` saw a data frame.
 
@@ -216,10 +219,10 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
             If the weights cannot be found.
         """
         self._check_training_parameters()
-        continues = self.warm_start and hasattr(self, "target_shape_")
+        continues = self.warm_start and self.__sklearn_is_fitted__()
         return self._fit(X, y, sample_weight, groups, continues)
 
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X, y, sample_weight=None, groups=None):
         """Continue training on new windows, for example of a new person.
 
         The first call begins as `fit` does; later calls keep the scaling of the
@@ -234,14 +237,16 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
             Targets of the form seen in the first call.
         sample_weight : array-like of shape (n_windows,) or None, default=None
             Weights of the windows.
+        groups : array-like of shape (n_windows,) or None, default=None
+            Recordings or people, kept together by `validation_fraction`.
 
         Returns
         -------
         self : TinyMyoRegressor
         """
         self._check_training_parameters()
-        continues = hasattr(self, "target_shape_")
-        return self._fit(X, y, sample_weight, None, continues)
+        continues = self.__sklearn_is_fitted__()
+        return self._fit(X, y, sample_weight, groups, continues)
 
     def _fit(self, X, y, sample_weight, groups, continues):
         windows = self._validate(X, reset=not continues)

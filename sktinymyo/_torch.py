@@ -1,13 +1,18 @@
 """Between arrays and torch: devices, scaling, bounded batches, plain state."""
 
+import copy
 import hashlib
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 
 from ._validation import check_choice
+from .exceptions import WindowsError
 from .nn import bf16_is_fast, micro_batch_size, pack
 
 __all__ = [
@@ -15,8 +20,10 @@ __all__ = [
     "WindowScaler",
     "arrays_of_module",
     "digest_of_arrays",
+    "enough_threads",
     "load_arrays",
     "make_generator",
+    "pool_tokens",
     "resolve_device",
     "resolve_precision",
     "windows_per_call",
@@ -28,6 +35,9 @@ PRECISIONS = ("auto", "float32", "bf16")
 _TOKENS_PER_CALL_ACCELERATOR = 65_536
 
 _LEAST_TOKENS_PER_CALL = 16
+
+# Multiplications of the widest linear map that are worth a thread: about 0.3 ms.
+_PRODUCTS_PER_THREAD = 30_000_000
 
 # Values read at once by the statistics: 32 MB in float64.
 _VALUES_PER_CHUNK = 4_194_304
@@ -119,6 +129,41 @@ def _least_windows(n_channels, n_times, config):
     return -(-_LEAST_TOKENS_PER_CALL // n_tokens)
 
 
+@lru_cache(maxsize=1)
+def _openmp():
+    """Return the control of torch's OpenMP threads."""
+    return ThreadpoolController().select(user_api="openmp")
+
+
+def enough_threads(n_tokens, config, device):
+    """Let torch use as many threads of the processor as the work is worth.
+
+    Threads that have little to do wait for one another: on a busy machine a
+    small network took thirty times as long with four threads as with one. The
+    number is never raised above the caller's. It is that of the calling thread
+    alone, so that other threads do not notice.
+
+    Parameters
+    ----------
+    n_tokens : int
+        Tokens of one forward pass.
+    config : TinyMyoConfig
+        Shape of the encoder.
+    device : torch.device
+        Where the pass is computed; only the CPU is concerned.
+
+    Returns
+    -------
+    context manager
+        Puts the number back at its end.
+    """
+    work = n_tokens * config.embed_dim * config.mlp_dim
+    wanted = max(1, work // _PRODUCTS_PER_THREAD)
+    if device.type != "cpu" or wanted >= torch.get_num_threads():
+        return nullcontext()
+    return _openmp().limit(limits=wanted)
+
+
 @dataclass
 class WindowScaler:
     """Bring the channels of windows to zero mean and unit standard deviation.
@@ -158,14 +203,13 @@ class WindowScaler:
             centred = X[chunk] - mean[:, np.newaxis]
             variance += weights[chunk] @ np.einsum("nct,nct->nc", centred, centred)
         std = np.sqrt(variance / total)
-        # What rounding leaves of a constant channel is not a signal to amplify.
-        constant = std <= 10 * np.finfo(np.float32).eps * np.abs(mean)
-        std[constant | (std == 0)] = 1.0
+        std[_is_constant(std, mean, X.dtype)] = 1.0
         self.mean, self.std = mean, std
         return self
 
     def to_tensor(self, X):
         """Return windows as a new float32 tensor, scaled; X is left as it is."""
+        dtype = X.dtype
         if self.method == "channel":
             X = X.astype(np.float64)
             X -= self.mean[:, np.newaxis]
@@ -175,10 +219,23 @@ class WindowScaler:
             mean = X.mean(axis=2, keepdims=True)
             X -= mean
             std = X.std(axis=2, keepdims=True)
-            constant = std <= 10 * np.finfo(np.float32).eps * np.abs(mean)
-            std[constant | (std == 0)] = 1.0
+            std[_is_constant(std, mean, dtype)] = 1.0
             X /= std
-        return torch.from_numpy(np.array(X, dtype=np.float32, order="C"))
+        with np.errstate(over="ignore"):
+            scaled = np.array(X, dtype=np.float32, order="C")
+        if not np.isfinite(scaled.sum(dtype=np.float64)):
+            raise WindowsError(
+                f"X holds values that are too large for float32 after scaling with "
+                f"scale={self.method!r}; the largest is {np.abs(X).max():.3g}. Look "
+                "for broken samples, or pass scale='channel'."
+            )
+        return torch.from_numpy(scaled)
+
+
+def _is_constant(std, mean, dtype):
+    """Tell channels of which only rounding is left: no signal to amplify."""
+    epsilon = np.finfo(dtype if np.issubdtype(dtype, np.floating) else np.float64).eps
+    return std <= 10 * epsilon * np.abs(mean)
 
 
 class ModuleRunner:
@@ -206,7 +263,10 @@ class ModuleRunner:
         if device.type == "cpu":
             with self._lock:
                 if precision not in self._packed:
-                    self._packed[precision] = pack(self.module, precision=precision)
+                    module = self.module
+                    if next(module.parameters()).device.type != "cpu":
+                        module = copy.deepcopy(module).cpu()
+                    self._packed[precision] = pack(module, precision=precision)
             fast = self._packed[precision]
             return fast.encode if method == "encode" else fast
         with self._lock:
@@ -240,7 +300,11 @@ class ModuleRunner:
         least = _least_windows(*X.shape[1:], self.module.config)
         outputs = None
         cast = device.type != "cpu" and precision == "bf16"
-        with torch.inference_mode():
+        n_tokens = step * X.shape[1] * -(-X.shape[2] // self.module.config.patch_size)
+        with (
+            torch.inference_mode(),
+            enough_threads(n_tokens, self.module.config, device),
+        ):
             for start in range(0, len(X), step):
                 batch = self.scaler.to_tensor(X[start : start + step])
                 n_windows = len(batch)

@@ -31,6 +31,12 @@ _BETAS = (0.9, 0.98)
 _LARGEST_GRADIENT = 3.0
 
 
+_DIVERGED = (
+    "training diverged: the loss became {loss} with lr={lr!r}. Pass a lower lr, or "
+    "scale='channel' if the windows are not scaled."
+)
+
+
 @dataclass
 class TrainingPlan:
     """Everything :func:`train` needs to know beside the module and the data.
@@ -222,18 +228,14 @@ class _WindowsNet(NeuralNet):
         (indices,) = batch
         self._set_training(True)
         self.optimizer_.zero_grad(set_to_none=True)
-        total_weight = float(self.data.weights[indices].sum())
+        total_weight = len(indices) * self.data.mean_weight
         loss = torch.zeros((), dtype=torch.float32, device=self.plan.device)
         for part in self._parts(indices, training=True):
             part = part / total_weight
             part.backward()
             loss += part.detach()
         if not torch.isfinite(loss):
-            raise ValueError(
-                f"training diverged: the loss became {loss.item()} with "
-                f"lr={self.plan.lr!r}. Pass a lower lr, or scale='channel' if the "
-                "windows are not scaled."
-            )
+            raise ValueError(_DIVERGED.format(loss=loss.item(), lr=self.plan.lr))
         self.notify(
             "on_grad_computed",
             named_parameters=list(self.module_.named_parameters()),
@@ -249,7 +251,8 @@ class _WindowsNet(NeuralNet):
         self._set_training(False)
         with torch.no_grad():
             loss = sum(self._parts(indices, training=False))
-        return {"loss": loss / float(self.data.weights[indices].sum()), "y_pred": None}
+        mean = float(self.data.weights[self.data.validation].mean(dtype=np.float64))
+        return {"loss": loss / (len(indices) * mean), "y_pred": None}
 
     @property
     def stopped_early(self):
@@ -321,6 +324,15 @@ class TrainingData:
     weights: np.ndarray
     training: np.ndarray
     validation: np.ndarray | None = None
+
+    @property
+    def mean_weight(self):
+        """Mean weight of the training windows.
+
+        Dividing by the weight of each batch would cancel the weights of windows
+        that make a batch of their own.
+        """
+        return float(self.weights[self.training].mean(dtype=np.float64))
 
 
 def train(module, data, plan, set_mode=None):
@@ -397,10 +409,16 @@ def train(module, data, plan, set_mode=None):
         # The routing of metadata is the caller's; skorch must not take part in it.
         with (
             sklearn.config_context(enable_metadata_routing=False),
+            torch.inference_mode(False),
             torch.enable_grad(),
             fast_matmul() if plan.device.type == "cpu" else nullcontext(),
         ):
             net.fit(data.training, None)
+        with torch.inference_mode():
+            # The last step is followed by no loss that would tell.
+            output = module.eval()(data.windows(data.training[:1]).to(plan.device))
+        if not torch.isfinite(output).all():
+            raise ValueError(_DIVERGED.format(loss="not finite", lr=plan.lr))
     finally:
         set_generator(module, None)
         module.zero_grad(set_to_none=True)

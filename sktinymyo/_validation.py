@@ -173,14 +173,22 @@ def validate_windows(
         If X holds NaN or infinity, is empty, or is not numeric.
     """
     if not reset:
-        check_is_fitted(estimator, "n_channels_in_")
+        check_is_fitted(estimator)
     name = type(estimator).__name__
     if not hasattr(X, "ndim"):
         X = np.asarray(X)
+    if not reset and X.ndim == 2 and estimator.input_ndim_ == 3:
+        raise WindowsError(
+            f"X has 2 dimensions and shape {X.shape}, but {name} was fitted on "
+            f"3-dimensional windows ({estimator.n_channels_in_} channels x "
+            f"{estimator.n_times_in_} samples); pass (n_windows, n_channels, n_times), "
+            "for a single window X[np.newaxis]."
+        )
     if X.ndim == 3:
         windows = check_array(
             X,
             dtype=dtype,
+            ensure_all_finite=False,
             allow_nd=True,
             ensure_min_samples=minimum_windows,
             estimator=estimator,
@@ -208,6 +216,7 @@ def validate_windows(
             X,
             reset=reset,
             dtype=dtype,
+            ensure_all_finite=False,
             ensure_min_samples=minimum_windows,
             allow_nd=True,
         )
@@ -226,6 +235,7 @@ def validate_windows(
             )
         windows = rows.reshape(len(rows), channels, rows.shape[1] // channels)
 
+    _check_finite(windows)
     if reset:
         estimator.n_channels_in_ = windows.shape[1]
         estimator.n_times_in_ = windows.shape[2]
@@ -247,3 +257,26 @@ def validate_windows(
             "and EMGResampler or another window length for other samples."
         )
     return windows, flat
+
+
+def _check_finite(windows):
+    """Raise an error that names windows and channels with NaN or infinity."""
+    if not np.issubdtype(windows.dtype, np.floating):
+        return
+    # One sum tells without an array of truth values as large as the windows.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(windows.sum(dtype=np.float64)):
+            return
+    broken = [
+        (row, np.flatnonzero(~np.isfinite(window).all(axis=1)))
+        for row, window in enumerate(windows)
+        if not np.isfinite(window).all()
+    ]
+    if broken:
+        row, channels = broken[0]
+        raise WindowsError(
+            f"Input X contains NaN or infinity in {len(broken)} of {len(windows)} "
+            f"windows, first in window {row}, channel(s) {channels[:10].tolist()}. "
+            "Leave these windows out, or repair the recording (interpolate the gaps, "
+            "drop the broken channels) before cutting windows."
+        )

@@ -1,8 +1,12 @@
 """What TinyMyoClassifier promises beyond scikit-learn's own checks."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError
 
 from sktinymyo import TinyMyoClassifier
 from sktinymyo.exceptions import WeightsNotFoundError, WindowsError
@@ -199,6 +203,140 @@ def test_shapes_are_those_of_fit():
     )
     with pytest.raises(WindowsError, match="n_channels=7 does not divide"):
         make_model(n_channels=7).fit(X.reshape(len(X), -1), y)
+
+
+def copies_of(model):
+    """Copies through pickle, which stores less than the model holds."""
+    return pickle.loads(pickle.dumps(model)), copy.deepcopy(model)
+
+
+@pytest.mark.parametrize("route", ["partial_fit", "warm_start"])
+def test_an_encoder_tuned_after_its_head_is_stored(checkpoint, route):
+    X, y = make_windows()
+    model = make_model(weights=checkpoint, tune="head", max_epochs=1).fit(X, y)
+    model.set_params(tune="all", warm_start=True)
+    model.partial_fit(X, y) if route == "partial_fit" else model.fit(X, y)
+    for other in copies_of(model):
+        np.testing.assert_array_equal(other.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    from sktinymyo.nn import TinyMyo, config_of_size
+    from sktinymyo.weights import WeightsCard, save_weights
+
+    module = TinyMyo(config_of_size("nano"), generator=torch.Generator().manual_seed(3))
+    path = tmp_path / "encoder.safetensors"
+    save_weights(path, module, card=WeightsCard(name="nano"))
+    return path
+
+
+def test_a_frozen_encoder_that_moved_is_found_again(checkpoint):
+    X, y = make_windows()
+    model = make_model(weights=checkpoint, tune="head", max_epochs=1).fit(X, y)
+    expected, stored = model.predict_proba(X), pickle.dumps(model)
+    moved = checkpoint.rename(checkpoint.with_name("moved.safetensors"))
+    with pytest.raises(WeightsNotFoundError, match=r"set_params\(weights="):
+        pickle.loads(stored).predict(X)
+    model = pickle.loads(stored).set_params(weights=moved)
+    np.testing.assert_array_equal(model.predict_proba(X), expected)
+
+
+def test_scaling_is_that_of_fit_whatever_the_parameter_says_later():
+    X, y = make_windows()
+    model = make_model(max_epochs=1).fit(X, y)
+    expected = model.predict_proba(X)
+    model.set_params(scale="window")
+    for other in (model, *copies_of(model)):
+        np.testing.assert_array_equal(other.predict_proba(X), expected)
+
+
+def test_weights_count_even_if_every_batch_holds_one_window():
+    X, y = make_windows()
+    plain = make_model(max_epochs=2, batch_size=1).fit(X, y)
+    weight = np.where(y == "rest", 1000.0, 1.0)
+    weighted = make_model(max_epochs=2, batch_size=1).fit(X, y, sample_weight=weight)
+    column = list(plain.classes_).index("rest")
+    difference = weighted.predict_proba(X) - plain.predict_proba(X)
+    assert difference[:, column].mean() > 0.05
+
+
+@pytest.mark.parametrize("tune", ["all", "head"])
+def test_a_failed_update_leaves_the_model_as_it_was(tune):
+    X, y = make_windows()
+    model = make_model(tune=tune, max_epochs=2).fit(X, y)
+    expected = model.predict_proba(X)
+    model.set_params(lr=1e30)
+    with pytest.raises(ValueError, match="training diverged"):
+        model.partial_fit(X, y)
+    for other in (model, *copies_of(model)):
+        np.testing.assert_array_equal(other.predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("tune", ["all", "head"])
+def test_a_failed_first_fit_leaves_an_estimator_not_fitted(tune, monkeypatch):
+    from sktinymyo._torch import ModuleRunner
+
+    X, y = make_windows()
+    with pytest.raises(WeightsNotFoundError):
+        failed = make_model(weights="missing.safetensors")
+        failed.fit(X, y)
+    with pytest.raises(NotFittedError):
+        failed.predict(X)
+    failed.set_params(weights="random", max_epochs=1)
+    failed.partial_fit(X, y, classes=np.unique(y)).predict(X)
+
+    def interrupt(self, X, **arguments):
+        raise KeyboardInterrupt
+
+    model = make_model(tune=tune, lr=1e30)
+    if tune == "head":
+        monkeypatch.setattr(ModuleRunner, "run", interrupt)
+    with pytest.raises((KeyboardInterrupt, ValueError)):
+        model.fit(X, y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_divergence_in_the_last_step_is_seen():
+    X, y = make_windows()
+    model = make_model(lr=1e30, max_epochs=1, warmup=0.0, batch_size=24)
+    with pytest.raises(ValueError, match="training diverged"):
+        model.fit(X, y)
+
+
+def test_values_beyond_float32_are_refused():
+    X, y = make_windows()
+    model = make_model(max_epochs=1).fit(X, y)
+    with pytest.raises(WindowsError, match="too large for float32"):
+        model.predict(X * 1e60)
+
+
+def test_it_works_inside_inference_mode():
+    X, y = make_windows()
+    with torch.inference_mode():
+        model = make_model(max_epochs=1).fit(X, y)
+        loaded = pickle.loads(pickle.dumps(model))
+        loaded.predict(X)
+    loaded.partial_fit(X, y)
+
+
+def test_broken_windows_and_labels_are_named():
+    X, y = make_windows()
+    model = make_model(max_epochs=1).fit(X, y)
+    with pytest.raises(WindowsError, match=r"for a single window X\[np.newaxis\]"):
+        model.predict(X[0])
+    broken = X.copy()
+    broken[3, 2, 10], broken[7, :2, 0] = np.nan, np.inf
+    message = (
+        r"NaN or infinity in 2 of 24 windows, first in window 3, channel\(s\) \[2\]"
+    )
+    with pytest.raises(WindowsError, match=message):
+        model.predict(broken)
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        model.fit(X, np.where(y == "rest", np.nan, 1.0))
+    with pytest.warns(UserWarning, match=r"one class only, \['fist'\]"):
+        make_model(max_epochs=1).fit(X[:8], y[:8])
 
 
 @pytest.mark.parametrize(

@@ -64,14 +64,30 @@ def test_without_a_location_nothing_is_kept(windows, memory):
     assert encoder.n_windows == 2 * len(windows)
 
 
-def test_damaged_and_half_written_entries_are_computed_again(windows, tmp_path):
+@pytest.mark.parametrize("content", [b"not an array", b""])
+@pytest.mark.parametrize("name", ["values.npy", "keys.npy"])
+def test_damaged_entries_are_computed_again_once(windows, tmp_path, name, content):
     encoder = CountingEncoder()
     EmbeddingCache(tmp_path, b"encoder").compute(windows, encoder)
-    (values,) = tmp_path.rglob("values.npy")
-    values.write_bytes(b"not an array")
-    result = EmbeddingCache(tmp_path, b"encoder").compute(windows, encoder)
-    np.testing.assert_allclose(result, windows.sum(axis=2), rtol=1e-6)
+    (damaged,) = tmp_path.rglob(name)
+    damaged.write_bytes(content)
+    for _ in range(2):
+        result = EmbeddingCache(tmp_path, b"encoder").compute(windows, encoder)
+        np.testing.assert_allclose(result, windows.sum(axis=2), rtol=1e-6)
     assert encoder.n_windows == 2 * len(windows)
+
+
+def test_a_full_disk_costs_the_cache_but_not_the_result(windows, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "save", fail)
+    with pytest.warns(UserWarning, match="could not be kept.*No space left"):
+        result = EmbeddingCache(tmp_path, b"encoder").compute(
+            windows, CountingEncoder()
+        )
+    np.testing.assert_allclose(result, windows.sum(axis=2), rtol=1e-6)
+    assert not [path for path in tmp_path.rglob("*") if ".writing" in path.name]
 
 
 def test_a_failing_encoder_leaves_nothing_behind(windows, tmp_path):

@@ -36,7 +36,11 @@ SMALL = "--people 2 --epochs 1 --jobs 1 --figure figure.png".split()
 def test_gestures_example_falls_back_to_the_simulator(tmp_path):
     result = run_example(tmp_path, *SMALL)
     assert result.returncode == 0, result.stderr
-    assert "Source: SIMULATED" in result.stdout
+    # The first line says which source and how to use another, and nothing comes before.
+    first = result.stdout.splitlines()[0]
+    assert first.startswith("Source: SIMULATED")
+    assert "DEMO_OPTIONS=--fetch" in first
+    assert "SKTINYMYO_DATA" in first
     rows = [line for line in result.stdout.splitlines() if " +- " in line]
     # Three decoders on two questions, and the line that explains the spread.
     assert len(rows) == 7
@@ -65,6 +69,7 @@ def test_gestures_example_finds_the_download_cache(tmp_path, data_folder):
     assert "standard deviation over folds" in result.stdout
 
 
+@pytest.mark.slow
 def test_gestures_example_says_what_is_missing(tmp_path):
     result = run_example(tmp_path, "--source", "packed")
     assert result.returncode != 0

@@ -35,7 +35,7 @@ LAYERS = [
     (1, {"nn"}, {"torch"}, set()),
     (2, {"weights"}, {"numpy", "torch", "safetensors"}, {"nn"}),
     (2, {"datasets"}, {"numpy", "scipy", "pandas", "sklearn"}, {"signal"}),
-    (2, {"_torch"}, {"numpy", "torch"}, {"nn"}),
+    (2, {"_torch"}, {"numpy", "torch", "threadpoolctl"}, {"nn"}),
     (2, {"_embedding_cache"}, {"numpy", "sklearn", "joblib"}, set()),
     (3, {"_training"}, {"numpy", "torch", "skorch", "sklearn", "tqdm"}, None),
     (4, {"preprocessing"}, {"numpy", "scipy", "sklearn"}, {"signal"}),

@@ -1,5 +1,7 @@
 """Scaling, devices and bounded batches."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from sktinymyo import _torch
 from sktinymyo._torch import (
     ModuleRunner,
     WindowScaler,
+    enough_threads,
     resolve_device,
     resolve_precision,
     windows_per_call,
@@ -82,6 +85,29 @@ def test_prediction_is_float32_unless_asked_otherwise():
     assert resolve_precision("bf16", cpu, training=False) == "bf16"
     with pytest.raises(ValueError, match="precision='half'"):
         resolve_precision("half", cpu, training=True)
+
+
+def test_small_work_gets_few_threads_and_nobody_else_notices():
+    cpu, found = torch.device("cpu"), torch.get_num_threads()
+    small, large = config_of_size("nano"), config_of_size("tinymyo")
+    torch.set_num_threads(3)
+    try:
+        with enough_threads(1200, small, cpu):
+            assert torch.get_num_threads() == 1
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(torch.get_num_threads).result() == 3
+        with enough_threads(1200, large, cpu):
+            assert torch.get_num_threads() == 3
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(found)
+
+
+def test_a_small_signal_on_a_large_offset_is_no_constant_channel():
+    counts = np.random.default_rng(0).normal(8_388_608, 5, size=(20, 1, 50))
+    for method in ("channel", "window"):
+        scaled = WindowScaler(method).fit(counts).to_tensor(counts)
+        assert scaled.std().item() == pytest.approx(1, rel=0.01)
 
 
 def test_calls_are_bounded_whatever_the_batch_size():
