@@ -212,7 +212,7 @@ def test_plain_arrays_as_groups():
             LeaveRepetitionsOut(),
             lambda m: m.assign(repetition=1),
             ValueError,
-            "repetition",
+            r"(?s)1 different values of 'repetition'.*signal\.split_recordings",
         ),
         (LeaveRepetitionsOut(1), lambda m: m, ValueError, "n_splits.*>= 2.*got 1"),
         (LeaveRepetitionsOut(2.0), lambda m: m, TypeError, "n_splits"),
@@ -297,6 +297,8 @@ def test_check_no_overlap_lists_recordings_and_counts_shared_samples():
     ]:
         with pytest.raises(ValueError, match=message):
             check_no_overlap(*arguments)
+    with pytest.raises(ValueError, match=r"signal\.split_recordings"):
+        check_no_overlap([0], [0], meta)
     with pytest.raises(ValueError, match="needs window="):
         check_no_overlap([0], [1], one, level="samples")
     with pytest.raises(TypeError, match="DataFrame"):

@@ -176,7 +176,8 @@ def check_no_overlap(train, test, meta, *, window=None, level="recording"):
     ValueError: 2 recording(s) have windows in both training and test: \
 recording 0; recording 1. 2 of 2 test windows share samples with a training window. \
 Split by recording: GroupedByRecording(...), LeaveRepetitionsOut(...) or \
-GroupKFold with the recordings as groups.
+GroupKFold with the recordings as groups. Long recordings with a label per sample are \
+cut into one for each repetition by sktinymyo.signal.split_recordings(...).
     """
     check_choice("level", level, ("recording", "samples"))
     check_number("window", window, minimum=0, include_minimum=False, none_allowed=True)
@@ -208,5 +209,6 @@ GroupKFold with the recordings as groups.
         f"{np.unique(codes[shared]).size} recording(s) have windows in both training "
         f"and test: {_names(meta, shared)}.{counted} Split by recording: "
         "GroupedByRecording(...), LeaveRepetitionsOut(...) or GroupKFold with the "
-        "recordings as groups."
+        "recordings as groups. Long recordings with a label per sample are cut into "
+        "one for each repetition by sktinymyo.signal.split_recordings(...)."
     )

@@ -77,6 +77,16 @@ class _MetaSplitter(BaseCrossValidator):
         return pd.DataFrame({self._column: values})
 
 
+def _advice(order):
+    """Say how a long recording gets repetitions, where there is only one."""
+    if np.unique(order).size > 1:
+        return ""
+    return (
+        " Continuous recordings with a label per sample are cut into repetitions by "
+        "sktinymyo.signal.split_recordings(...), before sliding_windows."
+    )
+
+
 class LeaveRepetitionsOut(_MetaSplitter):
     """Train on some repetitions of every person and test on the others.
 
@@ -248,13 +258,13 @@ class LeaveRepetitionsOut(_MetaSplitter):
                 raise ValueError(
                     f"A fold{name} has no {side} windows: there are "
                     f"{np.unique(order).size} different values of {self.by!r} in "
-                    f"groups. Check {self!r}."
+                    f"groups. Check {self!r}.{_advice(order)}"
                 )
             folds.append((train, test))
         if not folds:
             raise ValueError(
                 f"The windows{name} hold a single value of {self.by!r}; leaving "
-                "repetitions out needs two or more."
+                f"repetitions out needs two or more.{_advice(order)}"
             )
         return folds
 

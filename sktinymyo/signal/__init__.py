@@ -13,6 +13,7 @@ from .filters import (
     filter_windows,
 )
 from .resampling import resample, resampling_ratio
+from .segments import split_recordings
 from .windows import sliding_windows
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "resampling_ratio",
     "resolve_features",
     "sliding_windows",
+    "split_recordings",
 ]

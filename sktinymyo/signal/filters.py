@@ -14,6 +14,7 @@ References
 """
 
 import numbers
+import warnings
 
 import numpy as np
 from scipy import signal
@@ -21,6 +22,7 @@ from scipy import signal
 from .._validation import check_choice, check_number, check_recording
 from ..exceptions import WindowsError
 from ._blocks import as_float, row_blocks
+from ._orientation import orientation_hint
 
 __all__ = [
     "PHASES",
@@ -236,6 +238,12 @@ def filter_recording(
     ValueError
         If a frequency does not fit the sampling rate.
 
+    Warns
+    -----
+    UserWarning
+        If there are more channels than samples: the recording is probably
+        transposed, and would be filtered across electrodes.
+
     Examples
     --------
     >>> import numpy as np
@@ -257,6 +265,9 @@ def filter_recording(
     )
     check_choice("phase", phase, PHASES)
     recording = check_recording(as_float(recording))
+    hint = orientation_hint("recording", recording.shape)
+    if hint:
+        warnings.warn(hint, UserWarning, stacklevel=2)
     return filter_windows(recording, sos, phase=phase)
 
 

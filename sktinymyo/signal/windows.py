@@ -8,6 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from .._validation import check_choice, check_number, check_recording
 from ..exceptions import WindowsError
+from ._orientation import orientation_hint
 
 __all__ = ["sliding_windows"]
 
@@ -33,10 +34,11 @@ def sliding_windows(
     sfreq : float
         Sampling rate in Hz.
     window : float
-        Length of a window in seconds, taken to the nearest whole number of
-        samples.
+        Length of a window in seconds (0.2 for 200 ms), taken to the nearest
+        whole number of samples.
     step : float
-        Time from one window's start to the next in seconds, likewise.
+        Time from one window's start to the next in seconds, likewise. Beyond
+        `window` the samples between windows are lost.
     labels : scalar, array-like of shape (n_times,) or (n_times, k), or None, \
             default=None
         Label of the recording, or of every sample. For several recordings a
@@ -79,7 +81,9 @@ def sliding_windows(
     Warns
     -----
     UserWarning
-        If some of several recordings are shorter than a window.
+        If some of several recordings are shorter than a window, `step` is longer
+        than `window`, or a recording has more channels than samples and is
+        therefore probably transposed.
 
     Notes
     -----
@@ -109,13 +113,14 @@ def sliding_windows(
     labels = _one_per_recording(labels, len(recordings), several)
     table = _meta_table(meta, len(recordings), several)
 
+    hint = _first_hint(recordings, several)
     starts, targets, n_short = [], [], 0
     for i, item in enumerate(recordings):
         start = np.arange(0, item.shape[1] - n_times + 1, n_step)
         n_short += len(start) == 0
         if labels is not None:
             name = f"labels[{i}]" if several else "labels"
-            samples = _check_labels(name, labels[i], item.shape[1], label)
+            samples = _check_labels(name, labels[i], item.shape[1], label, hint)
             start, target = _label_windows(samples, start, n_times, label)
             targets.append(target)
         starts.append(start)
@@ -123,8 +128,18 @@ def sliding_windows(
         longest = max(item.shape[1] for item in recordings)
         raise WindowsError(
             f"window={window:g} s is {n_times} samples at sfreq={sfreq:g} Hz, but the "
-            f"longest recording has {longest} samples; pass a shorter window (in "
-            "seconds)."
+            f"longest recording has {longest} samples ({longest / sfreq:g} s); pass a "
+            f"shorter window, in seconds{_milliseconds(window)}.{hint}"
+        )
+    if hint:
+        warnings.warn(hint.strip(), UserWarning, stacklevel=2)
+    if n_step > n_times:
+        warnings.warn(
+            f"step={step:g} s is longer than window={window:g} s: the samples between "
+            "windows are left out. Both are in seconds"
+            f"{_milliseconds(step)}.",
+            UserWarning,
+            stacklevel=2,
         )
     if n_short:
         warnings.warn(
@@ -148,6 +163,24 @@ def sliding_windows(
     table = table.reset_index(drop=True)
     table.insert(len(META_COLUMNS), "onset", np.concatenate(starts) / sfreq)
     return X, y, table
+
+
+def _milliseconds(seconds):
+    """Return the advice for lengths that look like milliseconds, else ""."""
+    return f"; for {seconds:g} ms pass {seconds / 1000:g}" if seconds >= 10 else ""
+
+
+def _first_hint(recordings, several):
+    """Return the hint for the first recording that looks transposed, else ""."""
+    for i, item in enumerate(recordings):
+        hint = orientation_hint(_name_of(i, several), item.shape)
+        if hint:
+            return f" {hint}"
+    return ""
+
+
+def _name_of(i, several):
+    return f"recording[{i}]" if several else "recording"
 
 
 def _count_samples(name, seconds, sfreq):
@@ -178,7 +211,7 @@ def _check_recordings(recordings, several):
     dtype = np.float32 if dtype == np.float32 else np.float64
     checked = []
     for i, array in enumerate(arrays):
-        name = f"recording[{i}]" if several else "recording"
+        name = _name_of(i, several)
         # Floats are compared and copied as they are; the result has one type.
         keep = array.dtype in (np.float32, np.float64)
         checked.append(check_recording(array, name=name, dtype=None if keep else dtype))
@@ -186,6 +219,7 @@ def _check_recordings(recordings, several):
             raise WindowsError(
                 f"{name} has {checked[-1].shape[0]} channels, but recording[0] has "
                 f"{checked[0].shape[0]}; bring them to the same channels first."
+                f"{_first_hint(checked, several)}"
             )
     return checked
 
@@ -210,7 +244,7 @@ def _one_per_recording(labels, n_recordings, several):
     return labels
 
 
-def _check_labels(name, labels, n_samples, label):
+def _check_labels(name, labels, n_samples, label, hint):
     samples = np.asarray(labels)
     if label in ("mean", "sequence") and not (
         np.issubdtype(samples.dtype, np.number) or samples.dtype == bool
@@ -230,6 +264,7 @@ def _check_labels(name, labels, n_samples, label):
         raise ValueError(
             f"{name} has {len(samples)} entries, but the recording has {n_samples} "
             "samples; pass one label for each sample or one for the whole recording."
+            f"{hint}"
         )
     if samples.ndim > 2 or (samples.ndim == 2 and label in CLASS_LABELS):
         raise ValueError(

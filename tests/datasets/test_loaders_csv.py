@@ -109,8 +109,7 @@ def test_folders_and_expressions(tmp_path, table):
         re.compile(r"P(?P<subject>\d+)/.*/(?P<gesture>\w+)_\d+\.txt"),
     ):
         bunch = load_csv_folder(tmp_path, pattern, sfreq=200)
-        # Leading zeros are part of a name.
-        assert bunch.groups.tolist() == ["01"]
+        assert bunch.groups.tolist() == [1]
         assert bunch.meta["repetition"].tolist() == [0]
 
 
@@ -192,7 +191,8 @@ def test_wrong_parameters(tmp_path, table, options, error, message):
         ("", "holds no line of numbers"),
         ("hello\nworld\n", "holds no line of numbers"),
         ("1,2,3,4\n1,2,3\n", "near line 2"),
-        ("1,2,3,4\n1,2,x,4\n", "not a table of numbers"),
+        ("1,2,3,4\n1,2,x,4\n", "text in column 2: 'x' near line 2"),
+        ("1,2,3,4\n1,2,3,4,5\n", "not a table of numbers"),
         ("1,2,3,4\n1,2,nan,4\n", "near line 2"),
         ("1,2,3\n1,2,3\n", "the first file has 4"),
     ],

@@ -1,4 +1,7 @@
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -184,6 +187,21 @@ def test_long_recording_equals_block_by_block(monkeypatch):
 def test_recording_refused(bad):
     with pytest.raises(WindowsError, match="recording"):
         filter_recording(bad, 2000)
+
+
+def test_transposed_recording_draws_a_warning():
+    recording = np.random.default_rng(0).normal(size=(6, 3000))
+    message = (
+        r"recording has the shape \(3000, 6\): 3000 channels of 6 samples\. The "
+        r"expected order is \(n_channels, n_times\); pass recording\.T"
+    )
+    for turned in (recording.T, pd.DataFrame(recording.T)):
+        with pytest.warns(UserWarning, match=message):
+            filter_recording(turned, 2000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        filter_recording(recording, 2000)
+        filter_recording(recording[:, :6], 2000)
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,4 +1,5 @@
 import tracemalloc
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -73,6 +74,7 @@ def test_forms_of_meta_and_of_several_recordings():
     assert table["session"].tolist() == [3, 3]
 
 
+@pytest.mark.filterwarnings("ignore:step=")
 @settings(max_examples=60, deadline=None)
 @given(
     labels=st.lists(st.sampled_from("abc"), min_size=6, max_size=60),
@@ -170,6 +172,42 @@ def test_wrong_use():
         X, y, meta = sliding_windows(recordings, 1, 15, 15, labels=["a", "b"])
     assert y.tolist() == ["b"]
     assert meta["recording"].tolist() == [1]
+
+
+def test_transposed_recordings_draw_a_hint():
+    turned = np.zeros((3000, 6), np.float32)
+    hint = (
+        r"the shape \(3000, 6\): 3000 channels of 6 samples\. The expected order is "
+        r"\(n_channels, n_times\); pass recording{}\.T if it is the other way round\."
+    )
+    for recording, place in (
+        (turned, ""),
+        (pd.DataFrame(turned), ""),
+        ([turned, turned], r"\[0\]"),
+        ([pd.DataFrame(turned), turned[:2000]], r"\[0\]"),
+    ):
+        with pytest.raises(WindowsError, match=hint.format(place)):
+            sliding_windows(recording, 200, 0.2, 0.1)
+    with pytest.raises(WindowsError, match=r"\[1\] has 2000 channels.*3000 channels"):
+        sliding_windows([turned, turned[:2000]], 200, 0.02, 0.02)
+    with pytest.raises(ValueError, match="3000 entries.*" + hint.format("")):
+        sliding_windows(turned, 200, 0.2, 0.1, labels=np.zeros(3000))
+    with pytest.warns(UserWarning, match=hint.format("")):
+        sliding_windows(turned, 200, 0.02, 0.02)
+
+
+def test_milliseconds_for_seconds():
+    recording = np.zeros((8, 3000), np.float32)
+    with pytest.raises(WindowsError, match=r"3000 samples \(15 s\).*200 ms pass 0\.2"):
+        sliding_windows(recording, 200, 200, 100)
+    with pytest.raises(WindowsError, match=r"in seconds\.$"):
+        sliding_windows(recording[:, :20], 200, 0.2, 0.1)
+    with pytest.warns(UserWarning, match=r"left out.*100 ms pass 0\.1"):
+        X, _, _ = sliding_windows(recording, 200, 0.2, 100)
+    assert len(X) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sliding_windows(recording, 200, 0.2, 0.2)
 
 
 @pytest.mark.parametrize(
