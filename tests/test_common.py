@@ -111,19 +111,20 @@ def public_estimators():
 
 
 def scikit_learn_checks_of(estimator):
-    """Give the decorator for one estimator; being skipped unseen is an error."""
+    """Give decorator and cases of one estimator; being skipped unseen is an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", SkipTestWarning)
-        return parametrize_with_checks(
+        decorator = parametrize_with_checks(
             [estimator], expected_failed_checks=expected_failures
         )
+        return decorator, list(decorator.args[1])
 
 
 def cases(estimators):
     """Join the cases of several estimators."""
-    decorators = [scikit_learn_checks_of(estimator) for estimator in estimators]
+    decorators, values = zip(*map(scikit_learn_checks_of, estimators), strict=True)
     first = decorators[0]
-    values = [case for decorator in decorators for case in decorator.args[1]]
+    values = [case for cases_of_one in values for case in cases_of_one]
     return pytest.mark.parametrize(first.args[0], values, **first.kwargs)
 
 
@@ -186,7 +187,7 @@ def test_no_public_estimator_is_forgotten(instances):
 @pytest.mark.parametrize("estimator", INSTANCES, ids=lambda e: type(e).__name__)
 def test_number_of_checks(estimator):
     """Tags that are wrong would switch checks off without a word."""
-    generated = len(scikit_learn_checks_of(estimator).args[1])
+    generated = len(scikit_learn_checks_of(estimator)[1])
     own = len(windows_checks(estimator))
     print(f"{type(estimator).__name__}: {generated} of scikit-learn, {own} of ours")
     supervised = is_classifier(estimator) or is_regressor(estimator)
