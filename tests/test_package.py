@@ -20,14 +20,14 @@ import sktinymyo
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sktinymyo"
 
-# The table of layers in docs/architecture.rst. A row is (layer, modules of the row,
+# The table of layers in docs/architecture.md. A row is (layer, modules of the row,
 # packages other than the standard library and the layers below it may import). Only
 # modules of one row may import each other; `{"a"}` in the fourth place narrows the
 # lower layers down to the rows of these modules (and layer 0).
 LAYERS = [
     (
         0,
-        {"_optional", "_validation", "_compat", "exceptions"},
+        {"_optional", "_validation", "exceptions"},
         {"numpy", "sklearn"},
         None,
     ),
@@ -50,7 +50,7 @@ LAYERS = [
 ]
 ROW_OF = {name: row for row in LAYERS for name in row[1]}
 
-# Deviations, each with its reason in docs/architecture.rst: (file, import).
+# Deviations, each with its reason in docs/architecture.md: (file, import).
 INSIDE_FUNCTIONS_ONLY = {
     ("signal/windows.py", "pandas"),
     ("weights", "huggingface_hub"),
