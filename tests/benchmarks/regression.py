@@ -22,8 +22,8 @@ SETS = {
 }
 STEP = 0.1
 REDUCED = {
-    "wrist": {"train": 4000, "max_epochs": 20},
-    "grip": {"train": 4000, "max_epochs": 30},
+    "wrist": {"train": 4000, "max_epochs": 6},
+    "grip": {"train": 4000, "max_epochs": 6},
 }
 
 
