@@ -221,9 +221,10 @@ class WindowScaler:
             std = X.std(axis=2, keepdims=True)
             std[_is_constant(std, mean, dtype)] = 1.0
             X /= std
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             scaled = np.array(X, dtype=np.float32, order="C")
-        if not np.isfinite(scaled.sum(dtype=np.float64)):
+            finite = np.isfinite(scaled.sum(dtype=np.float64))
+        if not finite:
             raise WindowsError(
                 f"X holds values that are too large for float32 after scaling with "
                 f"scale={self.method!r}; the largest is {np.abs(X).max():.3g}. Look "
