@@ -23,7 +23,6 @@ from ._torch import (
     ModuleRunner,
     WindowScaler,
     arrays_of_module,
-    digest_of_arrays,
     enough_threads,
     load_arrays,
     make_generator,
@@ -244,9 +243,12 @@ class TinyMyoEstimator(BaseEstimator):
 
     def _cache_context(self, pooling):
         """Return all that an embedding depends on beside the window."""
-        arrays = arrays_of_module(self._get_runner().module)
+        if self._encoder_source is None:
+            encoder = self._get_runner().digest()
+        else:
+            encoder = self._encoder_source["sha256"]
         parts = {
-            "encoder": digest_of_arrays(_encoder_arrays(arrays)),
+            "encoder": encoder,
             "config": self.config_.to_dict(),
             "scale": self._scale,
             "pooling": pooling,

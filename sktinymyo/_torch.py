@@ -257,7 +257,22 @@ class ModuleRunner:
         self.module = module.eval().requires_grad_(False)
         self.scaler = scaler
         self._packed = {}
+        self._digest = None
         self._lock = threading.Lock()
+
+    def digest(self):
+        """Return the sha256 of the encoder's tensors, computed once."""
+        with self._lock:
+            if self._digest is None:
+                arrays = arrays_of_module(self.module)
+                self._digest = digest_of_arrays(
+                    {
+                        name: array
+                        for name, array in arrays.items()
+                        if not name.startswith("model_head.")
+                    }
+                )
+        return self._digest
 
     def _callable(self, device, precision, method):
         """Return the function of windows to call on this device."""
