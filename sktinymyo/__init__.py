@@ -12,11 +12,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import (
+        adaptation,
         datasets,
         exceptions,
         model_selection,
         nn,
         preprocessing,
+        pretraining,
         signal,
         utils,
         weights,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from ._classifier import TinyMyoClassifier
     from ._embedder import TinyMyoEmbedder
     from ._regressor import TinyMyoRegressor
+    from .adaptation import ArmbandAlignedClassifier
     from .preprocessing import (
         ChannelMapper,
         ChannelScaler,
@@ -31,9 +34,11 @@ if TYPE_CHECKING:
         EMGResampler,
         TimeDomainFeatures,
     )
+    from .pretraining import TinyMyoPretrainer
     from .signal import sliding_windows
 
 __all__ = [
+    "ArmbandAlignedClassifier",
     "ChannelMapper",
     "ChannelScaler",
     "EMGFilter",
@@ -41,12 +46,15 @@ __all__ = [
     "TimeDomainFeatures",
     "TinyMyoClassifier",
     "TinyMyoEmbedder",
+    "TinyMyoPretrainer",
     "TinyMyoRegressor",
+    "adaptation",
     "datasets",
     "exceptions",
     "model_selection",
     "nn",
     "preprocessing",
+    "pretraining",
     "signal",
     "sliding_windows",
     "utils",
@@ -55,6 +63,7 @@ __all__ = [
 
 # A name maps to the module that defines it; a module maps to itself.
 _ORIGIN = {
+    "ArmbandAlignedClassifier": "adaptation",
     "ChannelMapper": "preprocessing",
     "ChannelScaler": "preprocessing",
     "EMGFilter": "preprocessing",
@@ -62,16 +71,19 @@ _ORIGIN = {
     "TimeDomainFeatures": "preprocessing",
     "TinyMyoClassifier": "_classifier",
     "TinyMyoEmbedder": "_embedder",
+    "TinyMyoPretrainer": "pretraining",
     "TinyMyoRegressor": "_regressor",
     "sliding_windows": "signal",
 } | {
     name: name
     for name in (
+        "adaptation",
         "datasets",
         "exceptions",
         "model_selection",
         "nn",
         "preprocessing",
+        "pretraining",
         "signal",
         "utils",
         "weights",

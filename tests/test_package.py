@@ -45,6 +45,8 @@ LAYERS = [
         {"numpy", "scipy", "torch", "sklearn", "joblib"},
         None,
     ),
+    (4, {"pretraining"}, {"numpy", "torch", "sklearn", "safetensors", "tqdm"}, None),
+    (4, {"adaptation"}, {"numpy", "sklearn"}, set()),
     (4, {"model_selection"}, {"numpy", "pandas", "sklearn"}, None),
     (5, {"utils"}, {"numpy", "pandas", "sklearn", "joblib", "torch"}, None),
 ]

@@ -4,6 +4,7 @@ from ._dropout import Dropout, DropPath, set_generator
 from ._packed import PackedTinyMyo, pack
 from ._processor import bf16_is_fast, fast_matmul, micro_batch_size
 from .augmentation import AUGMENTATIONS, augment_windows
+from .masked import MASK_FORMS, MaskedAutoencoder, draw_mask, patch_targets
 from .regression import MeanRegressionHead
 from .sizes import SIZES, config_of_size
 from .tinymyo import (
@@ -19,6 +20,8 @@ __all__ = [
     "ClassificationHead",
     "DropPath",
     "Dropout",
+    "MASK_FORMS",
+    "MaskedAutoencoder",
     "MeanRegressionHead",
     "PackedTinyMyo",
     "ReconstructionHead",
@@ -29,8 +32,10 @@ __all__ = [
     "augment_windows",
     "bf16_is_fast",
     "config_of_size",
+    "draw_mask",
     "fast_matmul",
     "micro_batch_size",
     "pack",
+    "patch_targets",
     "set_generator",
 ]

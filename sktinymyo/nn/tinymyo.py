@@ -344,6 +344,32 @@ class TinyMyo(nn.Module):
         bias = torch.zeros(left_out.shape, dtype=like.dtype, device=like.device)
         return bias.masked_fill_(left_out, -math.inf).flatten(1)[:, None, None]
 
+    def embed_patches(self, x):
+        """Map every patch of windows (B, C, T) to a token (B, C, P, D).
+
+        Channel vectors are not yet added; see :meth:`encode` for the rest.
+        """
+        if x.ndim != 3 or 0 in x.shape[1:]:
+            raise ValueError(
+                "x must have the shape (n_windows, n_channels, n_times) with at least "
+                f"one channel and sample; got {tuple(x.shape)}."
+            )
+        n_times, patch_size = x.shape[-1], self.config.patch_size
+        n_patches = self.n_patches(n_times)
+        x = F.pad(x, (0, n_patches * patch_size - n_times)).to(self.mask_token.dtype)
+        patches = x.unflatten(-1, (n_patches, patch_size))  # (B, C, P, patch_size)
+        patch_map = self.patch_embedding["patch_embed"]["proj"]
+        tokens = F.linear(patches, patch_map.weight.flatten(1), patch_map.bias)
+        return tokens.to(self.mask_token.dtype)  # the residual stream stays float32
+
+    def add_channel_vectors(self, tokens):
+        """Add to tokens (B, C, P, D) what tells their channels apart."""
+        if self.config.position != "per-channel":
+            return tokens
+        channels = torch.arange(tokens.shape[1], device=tokens.device)
+        channels = channels % self.config.n_channel_embeddings
+        return tokens + self.channel_embed[:, channels]  # (1, C, 1, D)
+
     def encode(self, x, mask=None, channel_padding=None):
         """Encode windows into tokens.
 
@@ -366,20 +392,9 @@ class TinyMyo(nn.Module):
         ValueError
             If a shape is not as above, or all channels of a window are padding.
         """
-        if x.ndim != 3 or 0 in x.shape[1:]:
-            raise ValueError(
-                "x must have the shape (n_windows, n_channels, n_times) with at least "
-                f"one channel and sample; got {tuple(x.shape)}."
-            )
-        n_windows, n_channels, n_times = x.shape
-        n_patches, n_complete = self.n_patches(n_times), self._n_complete(n_times)
-        patch_size = self.config.patch_size
-        x = F.pad(x, (0, n_patches * patch_size - n_times)).to(self.mask_token.dtype)
-
-        patches = x.unflatten(-1, (n_patches, patch_size))  # (B, C, P, patch_size)
-        patch_map = self.patch_embedding["patch_embed"]["proj"]
-        tokens = F.linear(patches, patch_map.weight.flatten(1), patch_map.bias)
-        tokens = tokens.to(self.mask_token.dtype)  # the residual stream stays float32
+        tokens = self.embed_patches(x)
+        n_windows, n_channels, n_patches, _ = tokens.shape
+        n_complete = self._n_complete(x.shape[-1])
         if mask is not None:
             if mask.shape != tokens.shape[:3]:
                 raise ValueError(
@@ -387,10 +402,7 @@ class TinyMyo(nn.Module):
                     f"{tuple(tokens.shape[:3])}; got {tuple(mask.shape)}."
                 )
             tokens = torch.where(mask.bool()[..., None], self.mask_token, tokens)
-        if self.config.position == "per-channel":
-            channels = torch.arange(n_channels, device=x.device)
-            channels = channels % self.config.n_channel_embeddings
-            tokens = tokens + self.channel_embed[:, channels]  # (1, C, 1, D)
+        tokens = self.add_channel_vectors(tokens)
 
         rotation = self._rotation(n_channels, n_patches, n_complete, tokens)
         key_bias = self._key_bias(

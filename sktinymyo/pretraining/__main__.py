@@ -1,0 +1,78 @@
+"""Pretrain from the command line: ``python -m sktinymyo.pretraining --help``."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from ._configuration import gather_recordings, read_configuration
+from ._pretrainer import TinyMyoPretrainer
+
+
+def main(arguments=None):
+    """Read a configuration, pretrain, and write the weights.
+
+    Parameters
+    ----------
+    arguments : list of str or None, default=None
+        Command line; None takes that of the process.
+
+    Returns
+    -------
+    status : int
+        0; errors of the configuration or of the data end the process with a
+        message.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m sktinymyo.pretraining",
+        description="Pretrain a TinyMyo encoder as a configuration file says.",
+    )
+    parser.add_argument(
+        "--config",
+        required=True,
+        help="TOML file, or the name of one that comes with the package "
+        "(configs/open.toml, configs/open-small.toml)",
+    )
+    parser.add_argument("--data", default=None, help="folder with the recordings")
+    parser.add_argument("--out", required=True, help="folder for all that is written")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint in --out"
+    )
+    parser.add_argument(
+        "--max-steps", type=int, default=None, help="instead of the configuration's"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument(
+        "--checkpoint-seconds", type=float, default=300.0, help="default 300"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    options = parser.parse_args(arguments)
+    n_processes = int(os.environ.get("WORLD_SIZE", "1"))
+    first = int(os.environ.get("RANK", "0")) == 0
+    try:
+        configuration = read_configuration(options.config)
+        X, y, groups = gather_recordings(configuration, options.data)
+        parameters = configuration.pretrainer | {
+            "checkpoint_folder": options.out,
+            "checkpoint_seconds": options.checkpoint_seconds,
+            "resume": options.resume,
+            "accelerate": n_processes > 1,
+            "device": options.device,
+            "verbose": int(not options.quiet),
+        }
+        if options.max_steps is not None:
+            parameters["max_steps"] = options.max_steps
+        pretrainer = TinyMyoPretrainer(**parameters).fit(X, y, groups)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    if first:
+        folder = Path(options.out) / "weights"
+        card = pretrainer.save_pretrained(
+            folder, precision=configuration.precision, **configuration.card
+        )
+        sys.stdout.write(f"{folder}: {card.summary()}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

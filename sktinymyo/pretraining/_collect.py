@@ -1,0 +1,140 @@
+"""Recognising what X is: an array, recordings, Bunches, or files."""
+
+import os
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..exceptions import WindowsError
+from ._files import FileRecordings
+from ._recordings import (
+    ArrayRecordings,
+    JoinedRecordings,
+    LazyRecordings,
+    ListRecordings,
+    is_bunch,
+    is_numeric,
+    recordings_of_bunch,
+)
+
+__all__ = ["collect"]
+
+
+def collect(X, n_times, n_channels, options):
+    """Return the recordings that X stands for.
+
+    Parameters
+    ----------
+    X, n_times, n_channels : object
+        As in :func:`open_source`.
+    options : dict
+        What :class:`FileRecordings` wants to know.
+
+    Returns
+    -------
+    Recordings
+
+    Raises
+    ------
+    WindowsError
+        If X is nothing known, or has too many channels.
+    """
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1:
+        X = X.tolist()
+    recordings = _collect_recordings(X, options)
+    if recordings is None:
+        return _collect_array(X, n_times, n_channels)
+    if n_channels is not None:
+        over = np.flatnonzero(recordings.channels > n_channels)
+        if len(over):
+            i = int(over[0])
+            raise WindowsError(
+                f"{recordings.name(i)} has {recordings.channels[i]} channels, but "
+                f"n_channels={n_channels} is the largest number accepted "
+                f"({len(over)} of {len(recordings)} recordings have more); leave "
+                "channels out (ChannelMapper), or pass a larger number or None."
+            )
+    return recordings
+
+
+def _collect_recordings(X, options):
+    """Return recordings; None if X is to be taken for an array."""
+    if isinstance(X, (str, os.PathLike)):
+        return FileRecordings([X], **options)
+    if is_bunch(X):
+        return recordings_of_bunch(X)
+    if not isinstance(X, Sequence):
+        return None
+    if len(X) == 0:
+        raise WindowsError("X is an empty list; pass at least one recording.")
+    if not isinstance(X, (list, tuple)):
+        return LazyRecordings(X)
+    kinds = sorted({_kind_of(item) for item in X})
+    if len(kinds) > 1:
+        raise WindowsError(
+            f"X mixes {' and '.join(kinds)}; pass a list with one kind of items."
+        )
+    if kinds == ["paths"]:
+        return FileRecordings(X, **options)
+    if kinds == ["Bunches"]:
+        return JoinedRecordings(
+            [recordings_of_bunch(bunch, f"X[{k}]") for k, bunch in enumerate(X)]
+        )
+    return None if kinds == ["rows of numbers"] else ListRecordings(X)
+
+
+def _kind_of(item):
+    if isinstance(item, (str, os.PathLike)):
+        return "paths"
+    if is_bunch(item):
+        return "Bunches"
+    if isinstance(item, (list, tuple)) and not any(map(_has_items, item)):
+        return "rows of numbers"
+    return "recordings"
+
+
+def _has_items(item):
+    return hasattr(item, "__len__") and np.shape(item) != ()
+
+
+def _collect_array(X, n_times, n_channels):
+    is_array = isinstance(getattr(X, "dtype", None), np.dtype) and hasattr(X, "shape")
+    try:
+        # What can be sliced like an array is read window by window.
+        array = X if is_array and len(X.shape) == 3 else np.asarray(X)
+    except ValueError:
+        array = np.empty(0, dtype=object)
+    shape = tuple(array.shape)
+    if len(shape) not in (2, 3) or not is_numeric(array.dtype):
+        raise WindowsError(
+            "X must be an array (n_windows, n_channels, n_times), a list of recordings "
+            "(n_channels, n_times), a Bunch of sktinymyo.datasets or a list of them, "
+            f"or a path; got {type(X).__name__} of shape {shape} and type "
+            f"{array.dtype}."
+        )
+    if 0 in shape:
+        raise WindowsError(f"X has the shape {shape}; pass at least one sample.")
+    if len(shape) == 3:
+        if n_channels not in (None, shape[1]):
+            raise WindowsError(
+                f"X has {shape[1]} channels in shape {shape}, but "
+                f"n_channels={n_channels}; pass the number of channels of the data, or "
+                "None."
+            )
+        return ArrayRecordings(array)
+    if n_channels is None and shape[1] >= max(2 * n_times, 20 * shape[0]):
+        warnings.warn(
+            f"X has the shape {shape} and is taken for {shape[0]} windows of one "
+            "channel; pass [X] if it is one recording, or n_channels= if its windows "
+            "are flattened.",
+            UserWarning,
+            stacklevel=4,
+        )
+    n_channels = n_channels or 1
+    if shape[1] % n_channels:
+        raise WindowsError(
+            f"X has {shape[1]} columns, which n_channels={n_channels} does not divide: "
+            "flattened windows need n_channels * n_times columns."
+        )
+    return ArrayRecordings(array.reshape(shape[0], n_channels, -1))

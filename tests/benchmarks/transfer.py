@@ -1,0 +1,564 @@
+"""What pretrained weights are worth on sets, people and devices they never saw.
+
+    python tests/benchmarks/transfer.py --question all --jobs 2 \
+        --minirocket-python .venv-minirocket/bin/python
+    python tests/benchmarks/transfer.py --question people --sets cote \
+        --methods lda svm tuned-open --weights /folder/with/weights
+
+Questions
+    frozen       embeddings + LogisticRegression: open weights, random weights,
+                 time-domain features, both side by side; within persons and on
+                 unseen persons
+    few-labels   1, 2 and 4 repetitions of every gesture of one person: networks
+                 tuned from open and from random weights
+    people       unseen persons, GroupKFold with five folds
+    calibration  a model of other people and one repetition of every gesture of the
+                 new person: not used, the head tuned, all tuned (``partial_fit``);
+                 classical methods: not used, added to the training, used alone
+    shift        before -> after the electrodes moved, and days apart
+
+The splits stand in the first lines of ``transfer_data.py``, the recipe of the networks
+in ``TUNING`` of ``transfer_methods.py``. Beside the networks: LDA, linear SVM, random
+forest and LogisticRegression on time-domain features, and MiniRocket, which needs an
+environment of its own (``minirocket/requirements.txt``).
+
+Windows of 200 ms every 100 ms, unfiltered; networks get recordings above 200 Hz
+resampled to 200 Hz, the rate of their pretraining. Every method comes in two forms:
+``raw``, and ``person``: every channel of a person (shift: of a person on a day or in a
+session) is scaled by mean and spread of the unlabelled windows of this person on the
+same side of the split (calibration: of the one known repetition alone). All scalers,
+this one too, are fitted inside the fold.
+
+Two amounts of data: ``full`` for the classical methods, and ``reduced`` (see REDUCED in
+``transfer_data.py``) for all. Each record is stored as soon as it is known, in
+``transfer-SET-PROTOCOL.json``, and a second run goes on from there. ``report.py`` turns
+them into tables. The recordings come from the folder in the environment variable
+SKTINYMYO_DATA (or ``--data``).
+"""
+
+import argparse
+import copy
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from _common import RESULTS, Results, limit_threads, thin
+from methods import CLASSICAL
+from transfer_data import (
+    FORMS,
+    N_DRAWS,
+    REDUCED,
+    REPETITIONS,
+    SETS,
+    WINDOW,
+    load_windows,
+    scale_groups,
+    splits_of,
+    spread_persons,
+)
+from transfer_methods import (
+    CALIBRATION,
+    COSTLY,
+    FIXED,
+    FROZEN,
+    TUNED,
+    build,
+    is_network,
+    options_of,
+    weights_of,
+)
+
+FEATURE_BASED = (*CLASSICAL, "logistic")
+# Protocols, sets and methods of each question.
+QUESTIONS = {
+    "frozen": (
+        ("within", "people"),
+        ("cote", "3dc", "ciil"),
+        (*FEATURE_BASED, "minirocket", *FROZEN),
+    ),
+    "few-labels": (
+        ("few-labels",),
+        ("cote", "3dc", "ciil"),
+        (*FEATURE_BASED, "minirocket", "embed-open", "embed-random", *TUNED),
+    ),
+    "people": (
+        ("people",),
+        ("cote", "3dc"),
+        (*FEATURE_BASED, "minirocket", *TUNED),
+    ),
+    "calibration": (
+        ("calibration",),
+        ("cote", "3dc"),
+        (*CLASSICAL, "minirocket", *TUNED),
+    ),
+    "shift": (
+        ("shift",),
+        ("ciil-shift", "multiday"),
+        (*FEATURE_BASED, "minirocket", "embed-open", "embed-random", *TUNED),
+    ),
+}
+METHODS = list(dict.fromkeys(m for *_, names in QUESTIONS.values() for m in names))
+RUN_MINIROCKET = Path(__file__).parent / "minirocket" / "run.py"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One method on one split: what is computed and stored at a time.
+
+    Parameters
+    ----------
+    key : dict
+        Names the record; "calibration" and "draw" are added to it.
+    split : Split
+        Rows of both sides.
+    environment : dict
+        Data folder, weights, device: what does not belong into the key.
+    """
+
+    key: dict
+    split: object
+    environment: dict
+
+
+@dataclass(frozen=True)
+class Case:
+    """Windows to fit once, and those to predict then.
+
+    Parameters
+    ----------
+    X, y, groups : ndarray
+        Training windows, labels, and persons or recordings.
+    tests : list of tuple
+        What names the record, windows, labels, and the part (person or session)
+        of every window.
+    tune : str or None, default=None
+        "head" or "all" to go on from the model of the first case.
+    """
+
+    X: object
+    y: object
+    groups: object
+    tests: list
+    tune: str | None = None
+
+
+def modes_of(method):
+    """Return the ways in which a method uses the known repetition."""
+    if method in TUNED:
+        return tuple(CALIBRATION)
+    # Hundreds of further fits on thousands of windows for the slowest method.
+    return ("alone",) if method == "minirocket" else ("added", "alone")
+
+
+def draws_of(method):
+    """Return the repetitions that calibration tries; one where each takes long."""
+    return range(1 if method in TUNED else N_DRAWS)
+
+
+def extras_of(key):
+    """List what tells the records of one task apart."""
+    if key["protocol"] != "calibration":
+        return [{}]
+    return [
+        {"calibration": mode, "draw": draw}
+        for mode in ("none", *modes_of(key["method"]))
+        for draw in draws_of(key["method"])
+    ]
+
+
+def cases_of(task):
+    """Yield the cases of a task, the one with the most windows first."""
+    import numpy as np
+
+    key, split = task.key, task.split
+    X, y, meta = load_windows(
+        key["set"], task.environment["data"], key["sfreq"], key["window"]
+    )
+    shift = key["protocol"] == "shift"
+    columns = ["subject", "session"] if shift else ["subject"]
+    scaled_together = meta.groupby(columns).ngroup().to_numpy()
+    unseen = key["protocol"] in ("people", "calibration")
+    groups = meta["subject" if unseen else "recording"].to_numpy()
+    parts = meta["session" if shift else "subject"].to_numpy()
+    most_train, most_test = key["most_windows"]
+    train = split.train[thin(meta.iloc[split.train], most_train)]
+    test = split.test[thin(meta.iloc[split.test], most_test)]
+
+    def windows(rows, known):
+        if key["form"] == "raw":
+            return X[rows]
+        return scale_groups(X, rows, scaled_together, known)
+
+    training = windows(train, split.train), y[train], groups[train]
+    if key["protocol"] != "calibration":
+        tests = [({}, windows(test, split.test), y[test], parts[test])]
+        yield Case(*training, tests)
+        return
+
+    def tests_of(mode, draw, persons):
+        known = np.concatenate([split.draws[person][draw] for person in persons])
+        mine = test[np.isin(parts[test], persons)]
+        extra = {"calibration": mode, "draw": draw}
+        return extra, windows(mine, known), y[mine], parts[mine]
+
+    draws = draws_of(key["method"])
+    yield Case(*training, [tests_of("none", draw, list(split.draws)) for draw in draws])
+    for person, known_of_draw in split.draws.items():
+        for draw in draws:
+            known = known_of_draw[draw]
+            own = windows(known, known), y[known], groups[known]
+            for mode in modes_of(key["method"]):
+                tests = [tests_of(mode, draw, [person])]
+                if mode == "added":
+                    both = zip(training, own, strict=True)
+                    yield Case(*(np.concatenate(pair) for pair in both), tests)
+                else:
+                    tune = mode if mode in CALIBRATION else None
+                    yield Case(*own, tests, tune)
+
+
+def metrics(y, predicted):
+    """Return accuracy, balanced accuracy and macro-F1."""
+    from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+
+    return {
+        "accuracy": float(accuracy_score(y, predicted)),
+        "balanced_accuracy": float(balanced_accuracy_score(y, predicted)),
+        "f1_macro": float(f1_score(y, predicted, average="macro")),
+    }
+
+
+class Answers:
+    """Gathers the predictions of the cases of a task into records."""
+
+    def __init__(self, key):
+        self.key = key
+        self.gathered = {}
+
+    def add(self, case, predictions, fit_time, score_time):
+        """Take the predictions for every test of a case."""
+        for (extra, _, y, parts), predicted in zip(
+            case.tests, predictions, strict=True
+        ):
+            mine = self.gathered.setdefault(tuple(extra.items()), [])
+            mine.append((y, predicted, parts, len(case.y), fit_time, score_time))
+
+    def records(self):
+        """Return pairs of key and values."""
+        import numpy as np
+
+        records = []
+        for extra, rows in self.gathered.items():
+            y, predicted, parts = (
+                np.concatenate([row[k] for row in rows]) for k in range(3)
+            )
+            values = metrics(y, predicted)
+            names = np.unique(parts)
+            if len(names) > 1:
+                values["parts"] = {
+                    str(name): list(
+                        metrics(y[parts == name], predicted[parts == name]).values()
+                    )
+                    for name in names
+                }
+            values |= {
+                "n_train": int(np.mean([row[3] for row in rows])),
+                "n_test": len(y),
+                "fit_time": sum(row[4] for row in rows),
+                "score_time": sum(row[5] for row in rows),
+            }
+            records.append((self.key | dict(extra), values))
+        return records
+
+
+def run_task(task):
+    """Compute all records of a task."""
+    key, environment = task.key, task.environment
+    answers = Answers(key)
+    base = None
+    for case in cases_of(task):
+        started = time.perf_counter()
+        if case.tune is None:
+            model = build(
+                key["method"],
+                key["protocol"],
+                n_train=len(case.y),
+                seed=key["seed"],
+                weights=weights_of(key["method"], environment["weights"]),
+                size=environment["size"],
+                device=environment["device"],
+            )
+            tuned = key["method"] in TUNED
+            model.fit(case.X, case.y, **({"groups": case.groups} if tuned else {}))
+            base = model if base is None else base
+        else:
+            model = copy.deepcopy(base).set_params(**CALIBRATION[case.tune])
+            model.partial_fit(case.X, case.y, groups=case.groups)
+        fitted = time.perf_counter()
+        predictions = [model.predict(X) for _, X, _, _ in case.tests]
+        answers.add(case, predictions, fitted - started, time.perf_counter() - fitted)
+    return answers.records()
+
+
+def run_minirocket(tasks):
+    """Compute all records of tasks of one seed in one call of the other program."""
+    import numpy as np
+
+    answers = [Answers(task.key) for task in tasks]
+    arrays, owners = {}, []
+    for task, mine in zip(tasks, answers, strict=True):
+        for case in cases_of(task):
+            k = len(owners)
+            arrays[f"X_train_{k}"], arrays[f"y_train_{k}"] = case.X, case.y
+            arrays[f"X_test_{k}"] = np.concatenate([X for _, X, _, _ in case.tests])
+            owners.append((mine, case))
+    with tempfile.TemporaryDirectory() as folder:
+        cases, out = Path(folder) / "cases.npz", Path(folder) / "predictions.npz"
+        np.savez(cases, **arrays)
+        arrays.clear()
+        command = [
+            tasks[0].environment["minirocket_python"],
+            str(RUN_MINIROCKET),
+            str(cases),
+            str(out),
+            "--seed",
+            str(tasks[0].key["seed"]),
+        ]
+        subprocess.run(command, check=True)
+        with np.load(out) as found:
+            version = str(found["version"])
+            for k, (mine, case) in enumerate(owners):
+                ends = np.cumsum([len(y) for _, _, y, _ in case.tests])[:-1]
+                seconds = found[f"seconds_{k}"].tolist()
+                mine.add(case, np.split(found[f"predicted_{k}"], ends), *seconds)
+    return [
+        (key, values | {"aeon": version})
+        for mine in answers
+        for key, values in mine.records()
+    ]
+
+
+def tasks_of(protocol, name, method, options, sha256):
+    """List the tasks of a method on a set, for all amounts, forms and seeds."""
+    network = is_network(method)
+    sfreq = options.sfreq
+    if sfreq is None and network:
+        sfreq = SETS[name]["network_sfreq"]
+    _, _, meta = load_windows(name, options.data, sfreq, options.window)
+    environment = {
+        "data": options.data,
+        "weights": options.weights,
+        "size": options.size,
+        "device": options.device,
+        "minirocket_python": options.minirocket_python,
+    }
+    tasks = []
+    for amount in _amounts(protocol, method, options.amount):
+        fewer = REDUCED[name, protocol]
+        if amount == "full":
+            fewer = dict.fromkeys(fewer)
+        for n in REPETITIONS if protocol == "few-labels" else (None,):
+            for seed in _seeds(protocol, method, amount, options.seeds):
+                splits = splits_of(name, protocol, meta, repetitions=n, draw=seed)
+                for form in options.forms:
+                    key = {
+                        "set": name,
+                        "protocol": protocol,
+                        "amount": amount,
+                        "most_windows": [fewer["train"], fewer["test"]],
+                        "method": method,
+                        "form": form,
+                        "sfreq": sfreq,
+                        "window": options.window,
+                        "repetitions": n,
+                        "options": options_of(method, protocol),
+                        "seed": seed,
+                    }
+                    if network:
+                        key |= _weights_key(method, options, sha256)
+                    tasks += [
+                        Task(key | {"unit": split.unit}, split, environment)
+                        for split in spread_persons(splits, fewer["people"])
+                    ]
+    return tasks
+
+
+def _amounts(protocol, method, wanted):
+    """Return the amounts of data that a method sees."""
+    if wanted != "auto":
+        return (wanted,)
+    # MiniRocket makes 10,000 features of each window: gigabytes for a whole set.
+    if method not in FEATURE_BASED:
+        return ("reduced",)
+    # Fitted anew for every person and draw: minutes for all but LDA.
+    if protocol == "calibration" and method != "lda":
+        return ("reduced",)
+    return ("full", "reduced")
+
+
+def _seeds(protocol, method, amount, wanted):
+    """Return the seeds, which are also the draws of "few-labels"."""
+    if protocol == "few-labels":
+        return wanted or list(range(N_DRAWS))
+    if method in FIXED:
+        return (wanted or [0])[:1]
+    costly = method in COSTLY or (method == "forest" and amount == "full")
+    return wanted or ([0] if costly else [0, 1, 2])
+
+
+def _weights_key(method, options, sha256):
+    """Return what names the weights, without a path of this machine."""
+    if method.endswith("-random"):
+        return {"weights": f"random ({options.size})"}
+    return {"weights": Path(options.weights).name, "sha256": sha256}
+
+
+def checksum_of(options):
+    """Return the first digits of the checksum of the weights, where they are used."""
+    if not any(method.endswith("-open") for method in options.methods):
+        return None
+    from sktinymyo.weights import load_weights
+
+    return load_weights(options.weights).sha256[:12]
+
+
+def parse():
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add(
+        "--question",
+        nargs="+",
+        choices=(*QUESTIONS, "all"),
+        required=True,
+        metavar="QUESTION",
+        help=f"one or more of {', '.join(QUESTIONS)}, or all",
+    )
+    add("--sets", nargs="+", choices=list(SETS), help="default: all of the question")
+    add(
+        "--methods",
+        nargs="+",
+        choices=METHODS,
+        metavar="METHOD",
+        default=METHODS,
+        help=f"default: all of the question, of {', '.join(METHODS)}",
+    )
+    add("--forms", nargs="+", choices=FORMS, default=list(FORMS))
+    add(
+        "--amount",
+        choices=("auto", "full", "reduced"),
+        default="auto",
+        help="auto: features on both, networks and MiniRocket on the reduced set",
+    )
+    add(
+        "--seeds",
+        nargs="+",
+        type=int,
+        help="default: 0 1 2, or 0 where a seed takes long and folds show the spread",
+    )
+    add(
+        "--weights",
+        default="default",
+        help="what the methods with -open start from: default, a file or a folder",
+    )
+    add("--size", default="tinymyo", help="of random weights (default tinymyo)")
+    add(
+        "--sfreq",
+        type=float,
+        help="resample all recordings to this rate in Hz, for every method",
+    )
+    add("--window", type=float, default=WINDOW, help="length in s (default 0.2)")
+    add("--device", default="cpu", help="of the networks (default cpu)")
+    add(
+        "--minirocket-python",
+        metavar="PATH",
+        help="python of the environment with aeon; without it MiniRocket is left out",
+    )
+    add("--data", help="folder with the packed sets")
+    add("--out", type=Path, default=RESULTS, help="folder for the results")
+    add("--jobs", type=int, default=1, help="processes (default 1)")
+    add("--threads", type=int, default=1, help="threads of every library (default 1)")
+    options = parser.parse_args()
+    if "all" in options.question:
+        options.question = list(QUESTIONS)
+    return options
+
+
+def main():
+    """Run what is asked for and not yet stored."""
+    options = parse()
+    limit_threads(options.threads)
+    without_minirocket = options.minirocket_python is None
+    if without_minirocket and "minirocket" in options.methods:
+        print("MiniRocket is left out: --minirocket-python names no environment.")
+    sha256 = checksum_of(options)
+    for question in options.question:
+        protocols, sets, methods = QUESTIONS[question]
+        methods = [method for method in methods if method in options.methods]
+        if without_minirocket:
+            methods = [method for method in methods if method != "minirocket"]
+        for name in sets:
+            if options.sets is not None and name not in options.sets:
+                continue
+            for protocol in protocols:
+                results = Results(
+                    options.out / f"transfer-{name}-{protocol}.json", "transfer"
+                )
+                for method in methods:
+                    tasks = tasks_of(protocol, name, method, options, sha256)
+                    run_missing(tasks, results, options.jobs)
+                    show(tasks, results)
+
+
+def run_missing(tasks, results, n_jobs):
+    """Compute the tasks that are not stored, and store each when it is done."""
+    from joblib import Parallel, delayed
+
+    missing = [
+        task
+        for task in tasks
+        if any(results.find(task.key | extra) is None for extra in extras_of(task.key))
+    ]
+    calls = [delayed(run_task)(task) for task in missing]
+    if missing and missing[0].key["method"] == "minirocket":
+        batches = {}
+        for task in missing:
+            shared = [str(v) for name, v in task.key.items() if name != "unit"]
+            batches.setdefault(tuple(shared), []).append(task)
+        calls = [delayed(run_minirocket)(batch) for batch in batches.values()]
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+    for records in parallel(calls):
+        for key, values in records:
+            results.add(key, values)
+
+
+def show(tasks, results):
+    """Print a line for every amount, form and way of calibration."""
+    import numpy as np
+
+    lines = {}
+    for task in tasks:
+        key = task.key
+        for extra in extras_of(key):
+            values = results.find(key | extra)
+            title = (
+                f"{key['set']} {key['protocol']} {key['repetitions'] or ''} "
+                f"{key['method']} {key['amount']} {key['form']} "
+                f"{extra.get('calibration', '')}"
+            )
+            lines.setdefault(" ".join(title.split()), []).append(values["accuracy"])
+    for title, scores in lines.items():
+        print(
+            f"{title}: accuracy {np.mean(scores):.3f} +- {np.std(scores):.3f} "
+            f"over {len(scores)}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
