@@ -14,11 +14,14 @@ import sktinymyo
 
 ROOT = Path(__file__).parent.parent
 MODULES = [
+    "adaptation",
     "datasets",
     "exceptions",
+    "inspection",
     "model_selection",
     "nn",
     "preprocessing",
+    "pretraining",
     "signal",
     "utils.estimator_checks",
     "weights",
@@ -101,5 +104,6 @@ def test_docs_build_without_warnings(tmp_path):
     html = tmp_path / "html"
     for page in ("index", "api", "user_guide/evaluation", "benchmarks"):
         assert (html / f"{page}.html").exists()
-    assert (html / "auto_examples" / "plot_01_gestures.html").exists()
+    for example in (ROOT / "examples").glob("plot_*.py"):
+        assert (html / "auto_examples" / f"{example.stem}.html").exists()
     assert (html / "generated" / "sktinymyo.EMGFilter.html").exists()

@@ -1,6 +1,7 @@
 """The examples run, on the simulator and in a small setting."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "plot_01_gestures.py"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def run_example(tmp_path, *options, **variables):
-    """Run the main example in a process of its own, without a screen."""
+def run_example(tmp_path, *options, name="plot_01_gestures", **variables):
+    """Run an example in a process of its own, without a screen."""
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("SKTINYMYO_")},
         "MPLBACKEND": "agg",
@@ -20,7 +21,7 @@ def run_example(tmp_path, *options, **variables):
         **variables,
     }
     return subprocess.run(
-        [sys.executable, EXAMPLE, *options],
+        [sys.executable, EXAMPLES / f"{name}.py", *options],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -74,3 +75,23 @@ def test_gestures_example_says_what_is_missing(tmp_path):
     result = run_example(tmp_path, "--source", "packed")
     assert result.returncode != 0
     assert "SKTINYMYO_DATA" in result.stderr
+
+
+@pytest.mark.slow
+def test_plot_03_pretrains_saves_and_compares(tmp_path):
+    options = "--people 4 --steps 20 --out encoder --figures figures".split()
+    result = run_example(tmp_path, *options, name="plot_03_pretrain_your_own")
+    assert result.returncode == 0, result.stderr
+    assert "Warning" not in result.stderr
+    assert "minutes of signal" in result.stdout
+    assert "recipe: 50% masked by cell, visible tokens only" in result.stdout
+    rows = re.findall(r"^(.+?) +0\.\d{3} \+- \d\.\d{3}$", result.stdout, re.M)
+    assert [row.split(" + ")[0] for row in rows] == [
+        "time-domain features",
+        "time-domain features",
+        "random encoder",
+        "my encoder",
+    ]
+    assert (tmp_path / "encoder" / "model.safetensors").exists()
+    for figure in ("loss", "reconstruction", "comparison"):
+        assert (tmp_path / "figures" / f"{figure}.png").stat().st_size > 5_000

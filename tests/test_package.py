@@ -48,6 +48,7 @@ LAYERS = [
     (4, {"pretraining"}, {"numpy", "torch", "sklearn", "safetensors", "tqdm"}, None),
     (4, {"adaptation"}, {"numpy", "sklearn"}, set()),
     (4, {"model_selection"}, {"numpy", "pandas", "sklearn"}, None),
+    (5, {"inspection"}, {"numpy"}, set()),
     (5, {"utils"}, {"numpy", "pandas", "sklearn", "joblib", "torch"}, None),
 ]
 ROW_OF = {name: row for row in LAYERS for name in row[1]}
