@@ -301,7 +301,12 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
             "window": "z-score per channel and window",
             None: "none",
         }[self.scale]
-        seen = ", ".join(f"{value} {name}" for name, value in self.data_.items())
+        facts = self.data_
+        channels = ", ".join(str(n) for n in facts["recordings_by_n_channels"])
+        seen = (
+            f"{facts['n_recordings']} recordings of {channels} channels, "
+            f"{facts['n_samples']} samples in all, {facts['n_windows']} windows"
+        )
         losses = ", ".join(
             f"{name} {last[name]:.4f}"
             for name in (*self._targets, "labels")

@@ -34,6 +34,7 @@ _TOKENS_ACCELERATOR = 2**17
 # Of the channel vectors: LayerNorm takes the strength of a token away unless
 # something constant stands beside the signal.
 _CHANNEL_SPREAD = 0.2
+_ORIENTATIONS = ("channels-first", "times-first")
 _SCALES = ("group", "recording", "window", None)
 
 
@@ -76,7 +77,12 @@ class TinyMyoPretrainer(PretrainedNetwork):
     decoder_depth : int, default=1
         Blocks of the light decoder.
     label_weight : float, default=1.0
-        Weight of the loss of labels, where `y` is given to `fit`.
+        Weight of the loss of labels, where there are any; 0 leaves them out.
+    orientation : {"channels-first", "times-first"}, default="channels-first"
+        Axes of the arrays in files that do not say so themselves.
+    cache_folder : path-like or None, default=None
+        Where compressed npz archives are unpacked, and what was measured of files
+        is kept.
     scale : {"group", "recording", "window"} or None, default="group"
         Scaling of each channel: by the statistics of all recordings of one group
         (the same electrodes on the same person), of each recording, of each
@@ -169,6 +175,8 @@ class TinyMyoPretrainer(PretrainedNetwork):
         visible_only=True,
         decoder_depth=1,
         label_weight=1.0,
+        orientation="channels-first",
+        cache_folder=None,
         scale="group",
         gain=0.0,
         jitter=0,
@@ -199,6 +207,8 @@ class TinyMyoPretrainer(PretrainedNetwork):
         self.visible_only = visible_only
         self.decoder_depth = decoder_depth
         self.label_weight = label_weight
+        self.orientation = orientation
+        self.cache_folder = cache_folder
         self.scale = scale
         self.gain = gain
         self.jitter = jitter
@@ -230,6 +240,7 @@ class TinyMyoPretrainer(PretrainedNetwork):
         check_choice("size", self.size, tuple(SIZES))
         check_choice("mask_form", self.mask_form, MASK_FORMS)
         check_choice("scale", self.scale, _SCALES)
+        check_choice("orientation", self.orientation, _ORIENTATIONS)
         check_choice("precision", self.precision, ("auto", "float32", "bf16"))
         for name in ("max_epochs", "batch_size"):
             check_number(name, getattr(self, name), minimum=1, integer=True)
@@ -301,7 +312,8 @@ class TinyMyoPretrainer(PretrainedNetwork):
             which may be larger than memory.
         y : array-like of length n_windows or n_recordings, or None, default=None
             Labels to be learned beside the reconstruction; None or -1 where
-            unknown.
+            unknown. ``y=None`` takes the gestures of Bunches and the labels in
+            files, if there are any (``label_weight=0`` leaves them out).
         groups : array-like of the same length or None, default=None
             Recordings of one group are scaled together; see `scale`.
 
@@ -323,7 +335,7 @@ class TinyMyoPretrainer(PretrainedNetwork):
         self._targets = self._targets_given()
         self._visible_only = bool(self.visible_only)
         self._decoder_depth = self.decoder_depth
-        classes = source.classes_
+        classes = source.classes_ if self.label_weight else None
         self._n_classes = 0 if classes is None else len(classes)
         if classes is not None:
             self.classes_ = classes
@@ -374,7 +386,11 @@ class TinyMyoPretrainer(PretrainedNetwork):
         """Return the source of windows and remember (or compare) their shape."""
         self._window_input = self._is_windows(X)
         lengths = self._lengths_given()
-        options = {"scale": self.scale, "n_channels": None}
+        options = {
+            "scale": self.scale,
+            "orientation": self.orientation,
+            "cache_folder": self.cache_folder,
+        }
         if self._window_input:
             windows, _ = validate_windows(
                 self,
