@@ -14,6 +14,9 @@ from ._validation import check_number, validate_windows
 
 __all__ = ["ArmbandAlignedClassifier"]
 
+# Weight of the agreement of maps beside the information, both at most 1. It breaks
+# the ties of classifiers that are sure of everything.
+_WEIGHT_OF_MAP = 0.3
 # Passes over all wearings; each moves one at a time, and few passes settle it.
 _MOST_PASSES = 20
 
@@ -32,7 +35,8 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
     lies on the same electrodes. In `predict`, the windows of each new wearing are
     classified once for every possible turn, and the turn is kept that the
     classifier understands best: its answers are sure for single windows and spread
-    over the classes for all of them (mutual information between window and class).
+    over the classes for all of them (mutual information between window and class),
+    and the strength of each answer lies on the electrodes where training had it.
     No label of the new wearing is used, but its windows should come from several
     gestures: a minute of mixed movements will do, one gesture alone will not.
 
@@ -147,6 +151,15 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         self.estimator_ = clone(self.estimator).fit(_back(turned, flat), y, **weights)
         self.classes_ = self.estimator_.classes_
+        strength = turned.std(axis=2, dtype=np.float64)
+        codes = np.searchsorted(self.classes_, y)
+        self._map = np.mean(
+            [
+                _map_of(strength[rows], codes[rows], len(self.classes_))
+                for rows in (groups == group for group in self.turns_)
+            ],
+            axis=0,
+        )
         return self
 
     def find_turns(self, X, groups=None):
@@ -176,13 +189,21 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
             rows = np.flatnonzero(groups == group)
             rows = rows[:: -(-len(rows) // self.max_windows)]
             scores = [
-                _information(
-                    self.estimator_.predict_proba(_back(_turn(windows[rows], k), flat))
-                )
+                self._understanding(_turn(windows[rows], k), flat)
                 for k in range(windows.shape[1])
             ]
             turns[group] = int(np.argmax(scores))
         return turns
+
+    def _understanding(self, windows, flat):
+        """Return how well the classifier copes with windows, without labels."""
+        probabilities = self.estimator_.predict_proba(_back(windows, flat))
+        information = _information(probabilities) / np.log(max(len(self.classes_), 2))
+        strength = windows.std(axis=2, dtype=np.float64)
+        answers = _map_of(strength, probabilities.argmax(axis=1), len(self.classes_))
+        size = np.linalg.norm(answers) * np.linalg.norm(self._map)
+        agreement = (answers * self._map).sum() / size if size else 0.0
+        return information + _WEIGHT_OF_MAP * agreement
 
     def _predict(self, method, X, groups):
         check_is_fitted(self)
@@ -289,6 +310,20 @@ def _entropy(probabilities):
     return -(probabilities * logarithm).sum(axis=-1)
 
 
+def _map_of(strength, codes, n_classes):
+    """Return the standardised mean strength of every class on every channel.
+
+    Rows of classes that do not occur are zero.
+    """
+    present = np.bincount(codes, minlength=n_classes) > 0
+    chosen = np.equal.outer(np.arange(n_classes), codes)[present]
+    means = chosen @ strength / chosen.sum(axis=1, keepdims=True)
+    spread = means.std()
+    values = np.zeros((n_classes, strength.shape[1]))
+    values[present] = (means - means.mean()) / (spread if spread else 1.0)
+    return values
+
+
 def _align(windows, y, groups):
     """Turn wearings until their maps of strength by class agree best.
 
@@ -297,34 +332,34 @@ def _align(windows, y, groups):
     """
     classes, codes = np.unique(y, return_inverse=True)
     names, members, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    shape = (len(names), len(classes), windows.shape[1])
-    maps, present = np.zeros(shape), np.zeros(shape[:2], dtype=bool)
     strength = windows.std(axis=2, dtype=np.float64)
-    for name in range(len(names)):
-        for code in range(len(classes)):
-            rows = (members == name) & (codes == code)
-            if rows.any():
-                maps[name, code] = strength[rows].mean(axis=0)
-                present[name, code] = True
-        seen = maps[name, present[name]]
-        spread = seen.std()
-        maps[name, present[name]] = (seen - seen.mean()) / (spread if spread else 1.0)
-    turns = np.zeros(len(names), dtype=int)
+    maps = [
+        _map_of(strength[members == name], codes[members == name], len(classes))
+        for name in range(len(names))
+    ]
+    reference = int(np.argmax(counts))
+
+    def best_turn(name, target):
+        fits = [
+            (np.roll(maps[name], k, axis=1) * target).sum()
+            for k in range(windows.shape[1])
+        ]
+        return int(np.argmax(fits))
+
+    # To one wearing first: the sum of unaligned maps would be a poor target.
+    turns = np.array([best_turn(name, maps[reference]) for name in range(len(names))])
+    turns[reference] = 0
     for _ in range(_MOST_PASSES):
         before = turns.copy()
         for name in range(len(names)):
-            if name == np.argmax(counts):
+            if name == reference:
                 continue
             others = sum(
                 np.roll(maps[other], turns[other], axis=1)
                 for other in range(len(names))
                 if other != name
             )
-            fits = [
-                (np.roll(maps[name], k, axis=1) * others).sum()
-                for k in range(windows.shape[1])
-            ]
-            turns[name] = int(np.argmax(fits))
+            turns[name] = best_turn(name, others)
         if np.array_equal(before, turns):
             break
     return dict(zip(names.tolist(), turns.tolist(), strict=True))

@@ -93,6 +93,14 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
         method = {None: None, "window": "window"}.get(self.scale, "channel")
         return WindowScaler(method).fit(windows)
 
+    def _runner_with(self, scaler):
+        """Return what runs the encoder; kept where the scaling is that of `fit`."""
+        if self._scaler is None:
+            return ModuleRunner(copy.deepcopy(self.module_), scaler)
+        if "_runner" not in vars(self):
+            self._runner = ModuleRunner(copy.deepcopy(self.module_), scaler)
+        return self._runner
+
     def transform(self, X):
         """Return the embedding of every window, channels side by side.
 
@@ -110,9 +118,7 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
         scaler = self._scaler_of(windows)
         n_complete = max(windows.shape[2] // self.config_.patch_size, 1)
         device = resolve_device(self.device)
-        if self._scaler is None or "_runner" not in vars(self):
-            self._runner = ModuleRunner(copy.deepcopy(self.module_), scaler)
-        return self._runner.run(
+        return self._runner_with(scaler).run(
             windows,
             device=device,
             precision=resolve_precision(self.precision, device, training=False),

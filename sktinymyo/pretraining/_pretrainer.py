@@ -384,6 +384,7 @@ class TinyMyoPretrainer(PretrainedNetwork):
 
     def _open(self, X, y, groups, *, reset):
         """Return the source of windows and remember (or compare) their shape."""
+        y = np.asarray(y) if hasattr(y, "__array__") else y
         self._window_input = self._is_windows(X)
         lengths = self._lengths_given()
         options = {
@@ -526,3 +527,5 @@ class TinyMyoPretrainer(PretrainedNetwork):
         self.config_ = config
         self._model = model.to("cpu").eval()
         vars(self).pop("_runner", None)
+        if self._scaler is not None:
+            self._runner_with(self._scaler)
