@@ -20,6 +20,8 @@ PACKAGES = (
     "onnxruntime",
     "libemg",
 )
+# What follows them names a place on this machine.
+PATH_OPTIONS = ("--data", "--authors", "--out", "--weights", "--minirocket-python")
 
 
 def machine():
@@ -110,8 +112,9 @@ def _command():
     words = [f"tests/benchmarks/{Path(sys.argv[0]).name}"]
     hidden = False
     for word in sys.argv[1:]:
-        words.append("..." if hidden and not word.startswith("-") else word)
-        hidden = word in ("--data", "--authors", "--out")
+        shown = word.startswith("-") or word == "default"
+        words.append("..." if hidden and not shown else word)
+        hidden = word in PATH_OPTIONS
     return words
 
 
