@@ -1,9 +1,12 @@
 """What the TinyMyo estimators share: weights, training, batches, pickling."""
 
 import copy
+import inspect
 import math
 import numbers
+import os
 import threading
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +35,11 @@ from ._torch import (
     windows_per_call,
 )
 from ._validation import check_choice, check_number, validate_windows
-from .exceptions import WeightsError, WeightsNotFoundError
+from .exceptions import (
+    WeightsContractWarning,
+    WeightsError,
+    WeightsNotFoundError,
+)
 from .nn import AUGMENTATIONS, SIZES, TinyMyo, config_of_size
 from .weights import WeightsCard, load_weights
 
@@ -75,6 +82,18 @@ def _lasting_name(weights):
     """Return a name of the weights that stays right in another folder."""
     path = Path(weights)
     return str(path.resolve()) if path.exists() else str(weights)
+
+
+def _level_of_caller():
+    """Return the `stacklevel` at which a warning of the caller blames the user's line.
+
+    The estimators reach the place of a warning through one method more or less.
+    """
+    package, level = f"{Path(__file__).parent}{os.sep}", 1
+    frame = inspect.currentframe().f_back
+    while frame is not None and frame.f_code.co_filename.startswith(package):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 class TinyMyoEstimator(BaseEstimator):
@@ -163,6 +182,9 @@ class TinyMyoEstimator(BaseEstimator):
         check_choice("precision", self.precision, ("auto", "float32", "bf16"))
         if self.n_channels is not None:
             check_number("n_channels", self.n_channels, minimum=1, integer=True)
+        check_number(
+            "sfreq", self.sfreq, minimum=0, include_minimum=False, none_allowed=True
+        )
         if self.batch_size != "auto":
             check_number("batch_size", self.batch_size, minimum=1, integer=True)
         resolve_device(self.device)
@@ -186,11 +208,28 @@ class TinyMyoEstimator(BaseEstimator):
             )
             return module, card, None
         loaded = load_weights(self.weights)
+        self._check_contract(loaded.card)
         config = replace(loaded.config, **rates)
         module = TinyMyo(config, generator=make_generator(seed)).float()
         load_arrays(module, _encoder_arrays(loaded.state))
         source = {"weights": _lasting_name(self.weights), "sha256": loaded.sha256}
         return module, loaded.card, source
+
+    def _check_contract(self, card):
+        """Warn if the windows are not of the kind that the weights learned from."""
+        if self.sfreq is None:
+            return
+        mismatches = card.find_mismatches(
+            sfreq=self.sfreq, n_channels=self.n_channels_in_
+        )
+        if mismatches:
+            warnings.warn(
+                f"X is not what the weights {card.name[:80]!r} learned from. "
+                f"{'; '.join(mismatches)}. Otherwise pretraining may be of little use "
+                "(sfreq=None compares nothing).",
+                WeightsContractWarning,
+                stacklevel=_level_of_caller(),
+            )
 
     def _forget(self):
         """Drop an earlier fit, so that a failure leaves an estimator not fitted."""

@@ -91,6 +91,12 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         candidate (with ``scale="channel"``: once for each fold).
     n_channels : int or None, default=None
         Channels of flattened windows; None means one channel.
+    sfreq : float or None, default=None
+        Sampling rate of the windows in Hz. If it is stated, `fit` compares it and the
+        number of channels with the card of the weights it loads, and gives a
+        :class:`~sktinymyo.exceptions.WeightsContractWarning` that names the remedy
+        where they differ (rates by more than 1 %). It changes no result. None compares
+        nothing, nor do random weights, which expect nothing.
     warm_start : bool, default=False
         Continue from the last `fit` instead of starting afresh; its `weights`,
         `size`, `scale` and `dropout` stay.
@@ -111,7 +117,7 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         One row an epoch: ``epoch``, ``train_loss``, ``valid_loss`` (if windows
         were held back), ``lr``, ``duration`` in seconds.
     weights_card_ : WeightsCard
-        Where the starting weights come from, their licence and input.
+        Where the starting weights come from, their licence and input, in one line.
     scale_mean_, scale_std_ : ndarray of shape (n_channels,) or None
         Statistics of ``scale="channel"``.
     n_channels_in_, n_times_in_ : int
@@ -150,6 +156,14 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
     ... )
     >>> model.fit(X, y).score(X, y)
     1.0
+
+    From open weights, told that the windows were recorded at 200 Hz:
+
+    >>> model = TinyMyoClassifier(
+    ...     "tinymyo-open-small", sfreq=200, tune="head", max_epochs=5, random_state=0
+    ... )
+    >>> model.fit(X, y).weights_card_
+    tinymyo-open-small: positions per-channel, ...
     """
 
     def __init__(
@@ -175,6 +189,7 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         precision="auto",
         memory=None,
         n_channels=None,
+        sfreq=None,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -199,6 +214,7 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         self.precision = precision
         self.memory = memory
         self.n_channels = n_channels
+        self.sfreq = sfreq
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose

@@ -50,6 +50,12 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
         (always with ``scale="window"`` or None).
     n_channels : int or None, default=None
         Channels of flattened windows; None means one channel.
+    sfreq : float or None, default=None
+        Sampling rate of the windows in Hz. If it is stated, `fit` compares it and the
+        number of channels with the card of the weights it loads, and gives a
+        :class:`~sktinymyo.exceptions.WeightsContractWarning` that names the remedy
+        where they differ (rates by more than 1 %). It changes no result. None compares
+        nothing, nor do random weights, which expect nothing.
     random_state : int, RandomState instance or None, default=None
         Seed of ``weights="random"``.
 
@@ -60,7 +66,7 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
     config_ : TinyMyoConfig
         Its architecture.
     weights_card_ : WeightsCard
-        Where the weights come from, their licence and input.
+        Where the weights come from, their licence and input, in one line.
     scale_mean_, scale_std_ : ndarray of shape (n_channels,) or None
         Statistics of ``scale="channel"``.
     n_channels_in_, n_times_in_ : int
@@ -97,6 +103,20 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
     (6, 384)
     >>> embedder.encode(X).shape
     (6, 8, 10, 48)
+
+    Trained weights, told the rate of the windows, check that they know it. These
+    windows last a second at 1500 Hz, which the weights never saw:
+
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sktinymyo import EMGResampler
+    >>> X = np.random.default_rng(0).normal(size=(6, 8, 1500))
+    >>> model = make_pipeline(
+    ...     EMGResampler(1500, 200), TinyMyoEmbedder("tinymyo-open-small", sfreq=200)
+    ... )
+    >>> model.fit_transform(X).shape
+    (6, 1024)
+    >>> model[-1].weights_card_
+    tinymyo-open-small: positions per-channel, ...
     """
 
     def __init__(
@@ -111,6 +131,7 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
         precision="auto",
         memory=None,
         n_channels=None,
+        sfreq=None,
         random_state=None,
     ):
         self.weights = weights
@@ -122,6 +143,7 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
         self.precision = precision
         self.memory = memory
         self.n_channels = n_channels
+        self.sfreq = sfreq
         self.random_state = random_state
 
     def __sklearn_tags__(self):

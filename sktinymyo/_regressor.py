@@ -72,6 +72,12 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
         all tokens: 768 bytes for each with the published architecture.
     n_channels : int or None, default=None
         Channels of flattened windows; None means one channel.
+    sfreq : float or None, default=None
+        Sampling rate of the windows in Hz. If it is stated, `fit` compares it and the
+        number of channels with the card of the weights it loads, and gives a
+        :class:`~sktinymyo.exceptions.WeightsContractWarning` that names the remedy
+        where they differ (rates by more than 1 %). It changes no result. None compares
+        nothing, nor do random weights, which expect nothing.
     warm_start : bool, default=False
         Continue from the last `fit` instead of starting afresh; its `weights`,
         `size`, `scale` and `dropout` stay.
@@ -91,7 +97,7 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
         One row an epoch: ``epoch``, ``train_loss``, ``valid_loss`` (if windows
         were held back), ``lr``, ``duration`` in seconds.
     weights_card_ : WeightsCard
-        Where the starting weights come from, their licence and input.
+        Where the starting weights come from, their licence and input, in one line.
     target_mean_, target_std_ : ndarray of shape (n_outputs,)
         Scaling of the targets during training.
     target_shape_ : tuple
@@ -134,6 +140,14 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
     ... )
     >>> bool(model.fit(X, force).score(X, force) > 0.5)
     True
+
+    From open weights, told that the windows were recorded at 200 Hz:
+
+    >>> model = TinyMyoRegressor(
+    ...     "tinymyo-open-small", sfreq=200, tune="head", max_epochs=1, random_state=0
+    ... )
+    >>> model.fit(X, force).weights_card_
+    tinymyo-open-small: positions per-channel, ...
     """
 
     def __init__(
@@ -157,6 +171,7 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
         precision="auto",
         memory=None,
         n_channels=None,
+        sfreq=None,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -179,6 +194,7 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
         self.precision = precision
         self.memory = memory
         self.n_channels = n_channels
+        self.sfreq = sfreq
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose

@@ -1,9 +1,21 @@
 """Adaptation to a new wearing of the electrodes, without labels of it."""
 
+from dataclasses import replace
+from inspect import Parameter, signature
+
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import get_tags
+from sklearn.metrics import accuracy_score
+from sklearn.pipeline import Pipeline
+from sklearn.utils import assert_all_finite, column_or_1d, get_tags
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
@@ -11,14 +23,24 @@ from sklearn.utils.validation import (
 )
 
 from ._validation import check_number, validate_windows
+from .signal import align_maps, strength_map
 
 __all__ = ["ArmbandAlignedClassifier"]
 
 # Weight of the agreement of maps beside the information, both at most 1. It breaks
 # the ties of classifiers that are sure of everything.
 _WEIGHT_OF_MAP = 0.3
-# Passes over all wearings; each moves one at a time, and few passes settle it.
-_MOST_PASSES = 20
+# Kept as they come; the first is what all other types become.
+_WINDOW_TYPES = [
+    np.float64,
+    np.float32,
+    np.float16,
+    np.int8,
+    np.int16,
+    np.int32,
+    np.uint8,
+    np.uint16,
+]
 
 
 def _has_proba(self):
@@ -44,6 +66,7 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
     ----------
     estimator : classifier with ``predict_proba``
         Cloned and fitted; a Pipeline, or a :class:`~sktinymyo.TinyMyoClassifier`.
+        It gets the windows in their own type.
     align_training : bool, default=True
         Turn the wearings of the training windows too. False leaves them as they
         are, for recordings made with the armband in one place.
@@ -51,7 +74,8 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
         Windows of a wearing from which its turn is found, evenly spread; bounds the
         time, which is that of ``n_channels`` predictions for each of them.
     n_channels : int or None, default=None
-        Channels of windows given in two dimensions.
+        Channels of windows given in two dimensions, which `estimator` then gets in
+        three. None is one channel, and leaves them as they are.
 
     Attributes
     ----------
@@ -61,6 +85,14 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
         Its classes.
     turns_ : dict
         Group -> channels by which its training windows were turned.
+    n_channels_in_, n_times_in_ : int
+        Shape of the windows in `fit`.
+    n_features_in_ : int
+        Their product.
+    input_ndim_ : int
+        Number of dimensions of the windows in `fit`, 2 or 3.
+    feature_names_in_ : ndarray of str
+        Column names, if `fit` saw a data frame.
 
     See Also
     --------
@@ -74,6 +106,10 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
     The training windows are aligned by their class means: for each wearing the
     turn is taken that brings its map of root mean squares (classes x channels)
     closest to the mean map of all other wearings, until nothing changes.
+
+    With scikit-learn's metadata routing, ``set_fit_request(groups=True)`` and
+    ``set_score_request(groups=True)`` bring the wearings here in a cross-validation;
+    `fit` also passes on what `estimator` requests.
 
     Examples
     --------
@@ -107,10 +143,26 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True
-        tags.classifier_tags = get_tags(self.estimator).classifier_tags
+        inner = get_tags(self.estimator)
+        if inner.classifier_tags is not None:
+            # A window has one gesture, whatever else the classifier can do.
+            tags.classifier_tags = replace(inner.classifier_tags, multi_label=False)
+        tags.non_deterministic = inner.non_deterministic
         return tags
 
-    def fit(self, X, y, groups=None, sample_weight=None):
+    def get_metadata_routing(self):
+        """Return what is requested here and by the classifier.
+
+        Returns
+        -------
+        routing : MetadataRouter
+            See scikit-learn's user guide on metadata routing.
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
+        return router.add(estimator=self.estimator, method_mapping=mapping)
+
+    def fit(self, X, y, groups=None, sample_weight=None, **fit_params):
         """Align the training wearings and fit the classifier.
 
         Parameters
@@ -123,13 +175,28 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
             Wearing of each window (person, or person and session); None is one
             wearing for all.
         sample_weight : array-like of shape (n_windows,) or None, default=None
-            Passed on to the classifier, if given.
+            Weights of the windows in the alignment, and in the classifier, which
+            must take them.
+        **fit_params : dict
+            Passed on to `fit` of the classifier, such as ``step__sample_weight``
+            of a Pipeline; with metadata routing, to those who request them.
 
         Returns
         -------
         self : ArmbandAlignedClassifier
+
+        Raises
+        ------
+        TypeError
+            If the classifier has no ``predict_proba``.
+        ValueError
+            If X, y, groups or weights are not as documented, or the classifier
+            takes no weights and is given some.
         """
         check_number("max_windows", self.max_windows, minimum=1, integer=True)
+        check_number(
+            "n_channels", self.n_channels, minimum=1, integer=True, none_allowed=True
+        )
         if not hasattr(self.estimator, "predict_proba"):
             raise TypeError(
                 f"estimator={self.estimator!r} has no predict_proba, from which the "
@@ -137,30 +204,59 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
                 "CalibratedClassifierCV around it."
             )
         windows, flat = validate_windows(
-            self, X, reset=True, n_channels=self.n_channels, dtype=None
+            self, X, reset=True, n_channels=self.n_channels, dtype=_WINDOW_TYPES
         )
-        y = np.asarray(y)
-        groups = _check_groups(windows, groups)
-        check_consistent_length(windows, y)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, windows)
-        self.turns_ = dict.fromkeys(np.unique(groups).tolist(), 0)
-        if self.align_training and windows.shape[1] > 1 and len(self.turns_) > 1:
-            self.turns_ = _align(windows, y, groups)
-        turned = _turn_groups(windows, groups, self.turns_)
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        self.estimator_ = clone(self.estimator).fit(_back(turned, flat), y, **weights)
+        self._flat = flat and self.n_channels is None
+        y = self._check_y(windows, y)
+        wearings = _check_groups(windows, groups)
+        weight = _check_weight(windows, sample_weight)
+        passed_on = self._passed_on(groups, weight, fit_params)
+        estimator = clone(self.estimator)
+        self.turns_ = dict.fromkeys(wearings, 0)
+        if self.align_training and windows.shape[1] > 1 and len(wearings) > 1:
+            self.turns_ = _align(windows, y, wearings, weight)
+        turned = _turn_groups(windows, wearings, self.turns_)
+        self.estimator_ = estimator.fit(self._back(turned), y, **passed_on)
         self.classes_ = self.estimator_.classes_
-        strength = turned.std(axis=2, dtype=np.float64)
-        codes = np.searchsorted(self.classes_, y)
-        self._map = np.mean(
-            [
-                _map_of(strength[rows], codes[rows], len(self.classes_))
-                for rows in (groups == group for group in self.turns_)
-            ],
-            axis=0,
-        )
+        # Of whatever order the classifier keeps its classes in.
+        order = np.argsort(self.classes_)
+        codes = order[np.searchsorted(self.classes_, y, sorter=order)]
+        maps = _maps(turned, codes, len(self.classes_), wearings, weight)
+        self._map = np.mean(list(maps.values()), axis=0)
         return self
+
+    def _check_y(self, windows, y):
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                "None."
+            )
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(windows, y)
+        _refuse_missing("y", y)
+        check_classification_targets(y)
+        return y
+
+    def _passed_on(self, groups, weight, fit_params):
+        """Return what `fit` of the classifier gets beside windows and labels."""
+        if get_config()["enable_metadata_routing"]:
+            routed = process_routing(
+                self, "fit", groups=groups, sample_weight=weight, **fit_params
+            )
+            return routed.estimator.fit
+        if weight is None:
+            return fit_params
+        if not _takes_weights(self.estimator):
+            raise ValueError(
+                f"sample_weight was given, but fit of {self.estimator!r} takes none. "
+                "For a Pipeline, pass <step>__sample_weight, or enable scikit-learn's "
+                "metadata routing and let the step request sample_weight."
+            )
+        return {**fit_params, "sample_weight": weight}
+
+    def _back(self, windows):
+        """Return windows in the form in which the classifier was fitted."""
+        return windows.reshape(len(windows), -1) if self._flat else windows
 
     def find_turns(self, X, groups=None):
         """Find the turn of every wearing from its windows, without labels.
@@ -177,43 +273,48 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
         turns : dict
             Group -> number of channels.
         """
-        check_is_fitted(self)
-        windows, flat = validate_windows(
-            self, X, reset=False, n_channels=self.n_channels, dtype=None
-        )
-        return self._find_turns(windows, flat, _check_groups(windows, groups))
+        windows, wearings = self._check_later(X, groups)
+        return self._find_turns(windows, wearings)
 
-    def _find_turns(self, windows, flat, groups):
-        turns = {}
-        for group in np.unique(groups).tolist():
-            rows = np.flatnonzero(groups == group)
+    def _check_later(self, X, groups):
+        check_is_fitted(self)
+        windows, _ = validate_windows(
+            self, X, reset=False, n_channels=self.n_channels, dtype=_WINDOW_TYPES
+        )
+        return windows, _check_groups(windows, groups)
+
+    def _find_turns(self, windows, wearings):
+        turns = dict.fromkeys(wearings, 0)
+        if windows.shape[1] == 1:
+            return turns
+        for group, rows in wearings.items():
             rows = rows[:: -(-len(rows) // self.max_windows)]
             scores = [
-                self._understanding(_turn(windows[rows], k), flat)
+                self._understanding(_turn(windows[rows], k))
                 for k in range(windows.shape[1])
             ]
             turns[group] = int(np.argmax(scores))
         return turns
 
-    def _understanding(self, windows, flat):
+    def _understanding(self, windows):
         """Return how well the classifier copes with windows, without labels."""
-        probabilities = self.estimator_.predict_proba(_back(windows, flat))
-        information = _information(probabilities) / np.log(max(len(self.classes_), 2))
+        n_classes = len(self.classes_)
+        if n_classes > 1:
+            probabilities = self.estimator_.predict_proba(self._back(windows))
+        else:  # some classifiers, LDA for one, fail here
+            probabilities = np.ones((len(windows), 1))
+        information = _information(probabilities) / np.log(max(n_classes, 2))
         strength = windows.std(axis=2, dtype=np.float64)
-        answers = _map_of(strength, probabilities.argmax(axis=1), len(self.classes_))
+        answers = strength_map(strength, probabilities.argmax(axis=1), n_classes)
         size = np.linalg.norm(answers) * np.linalg.norm(self._map)
         agreement = (answers * self._map).sum() / size if size else 0.0
         return information + _WEIGHT_OF_MAP * agreement
 
     def _predict(self, method, X, groups):
-        check_is_fitted(self)
-        windows, flat = validate_windows(
-            self, X, reset=False, n_channels=self.n_channels, dtype=None
-        )
-        groups = _check_groups(windows, groups)
-        turns = self._find_turns(windows, flat, groups)
-        turned = _turn_groups(windows, groups, turns)
-        return getattr(self.estimator_, method)(_back(turned, flat))
+        windows, wearings = self._check_later(X, groups)
+        turns = self._find_turns(windows, wearings)
+        turned = _turn_groups(windows, wearings, turns)
+        return getattr(self.estimator_, method)(self._back(turned))
 
     def predict(self, X, groups=None):
         """Return the class of every window.
@@ -265,35 +366,76 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
         -------
         accuracy : float
         """
-        hits = self.predict(X, groups) == np.asarray(y)
-        return float(np.average(hits, weights=sample_weight))
+        y = self._check_y(X, y)
+        check_consistent_length(X, y, sample_weight)
+        labels = self.predict(X, groups)
+        return float(accuracy_score(y, labels, sample_weight=sample_weight))
+
+
+def _takes_weights(estimator):
+    """Tell whether `fit` takes weights, by name or among other parameters."""
+    parameters = signature(estimator.fit).parameters
+    # A Pipeline takes parameters of its steps, but not this one.
+    takes_others = not isinstance(estimator, Pipeline) and any(
+        parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
+    return "sample_weight" in parameters or takes_others
+
+
+def _refuse_missing(name, values):
+    assert_all_finite(values, input_name=name)
+    if values.dtype.kind == "O":
+        missing = [row for row, value in enumerate(values) if value is None]
+        if missing:
+            raise ValueError(
+                f"{name} is None for {len(missing)} of {len(values)} windows, first "
+                f"for window {missing[0]}; leave these windows out."
+            )
 
 
 def _check_groups(windows, groups):
+    """Return the rows of every wearing, by its name."""
     if groups is None:
-        return np.zeros(len(windows), dtype=int)
+        return {0: np.arange(len(windows))}
     groups = np.asarray(groups)
+    if groups.ndim != 1:
+        raise ValueError(
+            f"groups must hold one entry for each window; got shape {groups.shape}. "
+            "Where person and session are two columns, join them to one."
+        )
     check_consistent_length(windows, groups)
-    return groups
+    _refuse_missing("groups", groups)
+    names, members = np.unique(groups, return_inverse=True)
+    return {
+        name: np.flatnonzero(members == code)
+        for code, name in enumerate(names.tolist())
+    }
 
 
-def _back(windows, flat):
-    """Return windows in the number of dimensions in which they came."""
-    return windows.reshape(len(windows), -1) if flat else windows
+def _check_weight(windows, sample_weight):
+    if sample_weight is None:
+        return None
+    weight = _check_sample_weight(sample_weight, windows, ensure_non_negative=True)
+    if not weight.any():
+        raise ValueError(
+            "sample_weight is zero for every window; at least one needs a weight "
+            "above zero."
+        )
+    return weight
 
 
 def _turn(windows, steps):
     return windows if steps == 0 else np.roll(windows, steps, axis=1)
 
 
-def _turn_groups(windows, groups, turns):
+def _turn_groups(windows, wearings, turns):
     """Turn each group; X is copied only if something turns."""
     if not any(turns.values()):
         return windows
     turned = np.array(windows)
     for group, steps in turns.items():
         if steps:
-            rows = groups == group
+            rows = wearings[group]
             turned[rows] = np.roll(windows[rows], steps, axis=1)
     return turned
 
@@ -310,56 +452,29 @@ def _entropy(probabilities):
     return -(probabilities * logarithm).sum(axis=-1)
 
 
-def _map_of(strength, codes, n_classes):
-    """Return the standardised mean strength of every class on every channel.
-
-    Rows of classes that do not occur are zero.
-    """
-    present = np.bincount(codes, minlength=n_classes) > 0
-    chosen = np.equal.outer(np.arange(n_classes), codes)[present]
-    means = chosen @ strength / chosen.sum(axis=1, keepdims=True)
-    spread = means.std()
-    values = np.zeros((n_classes, strength.shape[1]))
-    values[present] = (means - means.mean()) / (spread if spread else 1.0)
-    return values
+def _maps(windows, codes, n_classes, wearings, weight):
+    """Return the maps of the wearings that have any weight, by name."""
+    strength = windows.std(axis=2, dtype=np.float64)
+    maps = {}
+    for name, rows in wearings.items():
+        weights = None if weight is None else weight[rows]
+        if weights is None or weights.any():
+            maps[name] = strength_map(strength[rows], codes[rows], n_classes, weights)
+    return maps
 
 
-def _align(windows, y, groups):
+def _align(windows, y, wearings, weight):
     """Turn wearings until their maps of strength by class agree best.
 
     Maps are standardised, so that how strong somebody is does not matter; the
-    wearing with the most windows stays as it is.
+    wearing with the most windows stays as it is, and so do those without weight.
     """
     classes, codes = np.unique(y, return_inverse=True)
-    names, members, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    strength = windows.std(axis=2, dtype=np.float64)
-    maps = [
-        _map_of(strength[members == name], codes[members == name], len(classes))
-        for name in range(len(names))
+    weighed = _maps(windows, codes, len(classes), wearings, weight)
+    names, maps = list(weighed), list(weighed.values())
+    counts = [
+        len(wearings[name]) if weight is None else weight[wearings[name]].sum()
+        for name in names
     ]
-    reference = int(np.argmax(counts))
-
-    def best_turn(name, target):
-        fits = [
-            (np.roll(maps[name], k, axis=1) * target).sum()
-            for k in range(windows.shape[1])
-        ]
-        return int(np.argmax(fits))
-
-    # To one wearing first: the sum of unaligned maps would be a poor target.
-    turns = np.array([best_turn(name, maps[reference]) for name in range(len(names))])
-    turns[reference] = 0
-    for _ in range(_MOST_PASSES):
-        before = turns.copy()
-        for name in range(len(names)):
-            if name == reference:
-                continue
-            others = sum(
-                np.roll(maps[other], turns[other], axis=1)
-                for other in range(len(names))
-                if other != name
-            )
-            turns[name] = best_turn(name, others)
-        if np.array_equal(before, turns):
-            break
-    return dict(zip(names.tolist(), turns.tolist(), strict=True))
+    turns = align_maps(maps, int(np.argmax(counts)))
+    return dict.fromkeys(wearings, 0) | dict(zip(names, turns, strict=True))

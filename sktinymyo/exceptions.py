@@ -12,6 +12,7 @@ __all__ = [
     "SktinymyoError",
     "TrainingInterruptedWarning",
     "UnsafeFileError",
+    "WeightsContractWarning",
     "WeightsError",
     "WeightsNotFoundError",
     "WindowsError",
@@ -52,3 +53,12 @@ class LeakageWarning(UserWarning):
 
 class TrainingInterruptedWarning(UserWarning):
     """Training was ended early by the user; the model is usable as it is."""
+
+
+class WeightsContractWarning(UserWarning):
+    """The windows have a sampling rate or channels that the weights never saw.
+
+    Given in `fit` when the estimator is told the rate of its windows (``sfreq=``) and
+    the card of the weights says otherwise. The message names what was seen, what the
+    weights learned from, and the transformer that closes the gap.
+    """

@@ -372,7 +372,7 @@ def test_impossible_parameters_are_named(parameters, message):
         make_model(**parameters).fit(X, y)
 
 
-def test_the_open_weights_are_not_there_yet():
+def test_the_default_weights_are_the_open_ones():
     X, y = make_windows()
-    with pytest.raises(WeightsNotFoundError, match="random"):
-        TinyMyoClassifier().fit(X, y)
+    model = TinyMyoClassifier(tune="head", max_epochs=1).fit(X, y)
+    assert model.weights_card_.name == "tinymyo-open"

@@ -78,6 +78,18 @@ def test_gestures_example_says_what_is_missing(tmp_path):
 
 
 @pytest.mark.slow
+def test_plot_02_compares_open_and_random_weights(tmp_path):
+    options = "--people 3 --figure figure.png".split()
+    result = run_example(tmp_path, *options, name="plot_02_transfer")
+    assert result.returncode == 0, result.stderr
+    assert "Warning" not in result.stderr
+    assert "SIMULATED" in result.stdout.splitlines()[0]
+    assert result.stdout.splitlines()[1].startswith("tinymyo-open: ")
+    assert "open weights + log. reg." in result.stdout
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
 def test_plot_03_pretrains_saves_and_compares(tmp_path):
     options = "--people 4 --steps 20 --out encoder --figures figures".split()
     result = run_example(tmp_path, *options, name="plot_03_pretrain_your_own")

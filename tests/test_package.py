@@ -46,7 +46,7 @@ LAYERS = [
         None,
     ),
     (4, {"pretraining"}, {"numpy", "torch", "sklearn", "safetensors", "tqdm"}, None),
-    (4, {"adaptation"}, {"numpy", "sklearn"}, set()),
+    (4, {"adaptation"}, {"numpy", "sklearn"}, {"signal"}),
     (4, {"model_selection"}, {"numpy", "pandas", "sklearn"}, None),
     (5, {"inspection"}, {"numpy"}, set()),
     (5, {"utils"}, {"numpy", "pandas", "sklearn", "joblib", "torch"}, None),

@@ -79,7 +79,8 @@ def draw_mask(shape, ratio, form="cell", *, generator=None, channel_padding=None
         "channel": (n_windows, n_channels),
         "time": (n_windows, n_patches),
     }[form]
-    noise = torch.rand(drawn, generator=generator)
+    # The caller's default type must not change what is drawn.
+    noise = torch.rand(drawn, generator=generator, dtype=torch.float32)
     n_real = torch.full((n_windows, 1), drawn[1])
     if channel_padding is not None and form != "time":
         padding = channel_padding.cpu()
@@ -133,7 +134,9 @@ def patch_targets(patches, target):
         high = patches.amax(dim=(2, 3), keepdim=True)
         return 2 * (patches - low) / (high - low + _LEAST_RANGE) - 1
     size = patches.shape[-1]
-    taper = torch.hann_window(size, periodic=False, device=patches.device)
+    taper = torch.hann_window(
+        size, periodic=False, dtype=torch.float32, device=patches.device
+    )
     taper = taper / taper.square().sum().sqrt()
     spectrum = torch.fft.rfft(patches.float() * taper)
     power = spectrum.real.square() + spectrum.imag.square()

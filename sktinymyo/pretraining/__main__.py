@@ -8,6 +8,11 @@ from pathlib import Path
 from ._configuration import gather_recordings, read_configuration
 from ._pretrainer import TinyMyoPretrainer
 
+# What launchers tell their processes: torchrun and accelerate, MPICH and Intel's MPI,
+# Open MPI, MVAPICH.
+_SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+_RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+
 
 def main(arguments=None):
     """Read a configuration, pretrain, and write the weights.
@@ -47,9 +52,8 @@ def main(arguments=None):
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
-    n_processes = int(os.environ.get("WORLD_SIZE", "1"))
-    first = int(os.environ.get("RANK", "0")) == 0
     try:
+        rank, n_processes = _find_processes()
         configuration = read_configuration(options.config)
         X, y, groups = gather_recordings(configuration, options.data)
         parameters = configuration.pretrainer | {
@@ -65,13 +69,32 @@ def main(arguments=None):
         pretrainer = TinyMyoPretrainer(**parameters).fit(X, y, groups)
     except (ValueError, OSError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
-    if first:
+    if rank == 0:
         folder = Path(options.out) / "weights"
         card = pretrainer.save_pretrained(
             folder, precision=configuration.precision, **configuration.card
         )
         sys.stdout.write(f"{folder}: {card.summary()}\n")
     return 0
+
+
+def _find_processes():
+    """Return the number of this process and how many there are."""
+    sizes = [os.environ[name] for name in _SIZES if name in os.environ]
+    ranks = [os.environ[name] for name in _RANKS if name in os.environ]
+    # accelerate launch sets an address to meet at when it was asked for several
+    # processes, also where it then starts one: it takes its own launcher for
+    # graphics cards alone, and leaves the rest to MPI.
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ
+    if launched and not sizes and "MASTER_ADDR" in os.environ:
+        raise ValueError(
+            "accelerate launch was asked for several processes but started this one "
+            "alone, as it does on a machine without several graphics cards. For "
+            "processes on the processor use: torchrun --nproc_per_node 2 -m "
+            "sktinymyo.pretraining ... (with --device cpu where there is a graphics "
+            "card). For a single process leave the launcher out, or unset MASTER_ADDR."
+        )
+    return int(ranks[0]) if ranks else 0, int(sizes[0]) if sizes else 1
 
 
 if __name__ == "__main__":

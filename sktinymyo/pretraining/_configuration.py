@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..datasets import load_packed, make_gestures, make_hdsemg, make_kinematics
+from ..exceptions import WeightsError
+from ..signal import align_wearings
 from ..weights import WeightsCard
 from ._pretrainer import TinyMyoPretrainer
 
@@ -21,7 +23,9 @@ _SIMULATORS = {
 }
 # What the command line sets itself.
 _OF_THE_COMMAND = {"checkpoint_folder", "resume", "accelerate", "verbose", "device"}
-_PACKED_OPTIONS = {"name", "part", "subjects", "sessions", "labels"}
+# What load_packed does not take.
+_OURS = {"name", "labels", "align"}
+_PACKED_OPTIONS = {*_OURS, "part", "subjects", "sessions"}
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,16 @@ class Configuration:
         Arguments of :class:`TinyMyoPretrainer`.
     packed : list of dict
         Arguments of :func:`sktinymyo.datasets.load_packed`, and ``labels``:
-        whether the gestures are learned beside.
+        whether the gestures are learned beside; ``align``: whether the armbands of
+        all people are turned so that the gestures lie on the same electrodes
+        (:func:`sktinymyo.signal.align_wearings`).
     simulated : list of dict
         ``simulator`` ("gestures", "hdsemg" or "kinematics") and its arguments.
     files : dict
         ``folder`` below the folder of data: HDF5, npy or npz files.
     card : dict
-        Fields of the card.
+        Fields of :class:`~sktinymyo.weights.WeightsCard`, such as ``sfreqs`` and
+        ``channel_range``, which users' recordings are compared with.
     precision : str
         Type of the tensors in the file that is written.
     """
@@ -96,6 +103,11 @@ def read_configuration(path):
     _refuse_unknown(path, "[files]", configuration.files, {"folder"})
     card_fields = {f.name for f in fields(WeightsCard)} - {"sha256", "config"}
     _refuse_unknown(path, "[card]", configuration.card, card_fields)
+    try:
+        # Hours before it is written.
+        WeightsCard.from_dict({"name": "unnamed"} | configuration.card)
+    except WeightsError as error:
+        raise ValueError(f"{path}: [card]: {error}") from error
     for entry in configuration.packed:
         _refuse_unknown(path, "[[packed]]", entry, _PACKED_OPTIONS)
     for entry in configuration.simulated:
@@ -149,24 +161,46 @@ def gather_recordings(configuration, folder):
         return Path(folder) / configuration.files["folder"], None, None
     recordings, labels, groups = [], [], []
 
-    def add(place, bunch, labelled):
-        recordings.extend(bunch.recordings)
+    def add(place, bunch, labelled, align):
         meta = bunch.meta
-        names = meta["gesture"] if labelled else [None] * len(meta)
-        labels.extend(names)
         wearing = meta["subject"].astype(str) + " " + meta["session"].astype(str)
-        groups.extend(place + " " + wearing)
+        wearing = (place + " " + wearing).to_numpy(dtype=str)
+        turned = _aligned(bunch, wearing) if align else bunch.recordings
+        recordings.extend(turned)
+        labels.extend(meta["gesture"] if labelled else [None] * len(meta))
+        groups.extend(wearing)
 
     for number, entry in enumerate(configuration.packed):
-        options = {k: v for k, v in entry.items() if k not in ("name", "labels")}
+        options = {k: v for k, v in entry.items() if k not in _OURS}
         bunch = load_packed(entry["name"], folder, **options)
-        add(f"packed {number}", bunch, entry.get("labels", False))
+        add(
+            f"packed {number}",
+            bunch,
+            entry.get("labels", False),
+            entry.get("align", False),
+        )
     for number, entry in enumerate(configuration.simulated):
         options = {k: v for k, v in entry.items() if k != "simulator"}
         if "grid" in options:
             options["grid"] = tuple(options["grid"])
         bunch = _SIMULATORS[entry["simulator"]](**options)
-        add(f"simulated {number}", bunch, False)
+        add(f"simulated {number}", bunch, labelled=False, align=False)
     known = any(label is not None for label in labels)
     y = np.array(labels, dtype=object) if known else None
     return recordings, y, np.array(groups, dtype=str)
+
+
+def _aligned(bunch, wearing):
+    """Turn the armbands of a set by the strength of each gesture.
+
+    Strength is relative to that of the electrode in the whole wearing, as the network
+    sees it.
+    """
+    strength = np.array([recording.std(axis=1) for recording in bunch.recordings])
+    for name in np.unique(wearing):
+        strength[wearing == name] /= strength[wearing == name].mean(axis=0)
+    turns = align_wearings(strength, bunch.meta["gesture"].to_numpy(), wearing)
+    return [
+        np.roll(recording, turns[name], axis=0)
+        for recording, name in zip(bunch.recordings, wearing, strict=True)
+    ]

@@ -140,7 +140,8 @@ def _draw(plan, step, n_windows, n_channels, channel_padding, patch_size):
     length = plan.lengths[which]
     room = max(plan.lengths) - length
     offsets = torch.randint(room + 1, (n_windows,), generator=generator)
-    gains = torch.randn((n_windows, n_channels, 1), generator=generator)
+    shape = (n_windows, n_channels, 1)
+    gains = torch.randn(shape, generator=generator, dtype=torch.float32)
     mask = draw_mask(
         (n_windows, n_channels, length // patch_size),
         plan.mask_ratio,

@@ -1,6 +1,7 @@
 """The network of a TinyMyoPretrainer once it is trained: use, state, saving."""
 
 import copy
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +25,13 @@ from .._torch import (
 from .._validation import validate_windows
 from ..nn import MaskedAutoencoder, TinyMyo, draw_mask
 from ..weights import save_weights
+from ._software import describe_software
 
 __all__ = ["PretrainedNetwork"]
+
+# One lock for all: an estimator must stay free of locks to be pickled, and is
+# rebuilt at most once.
+_REBUILDING = threading.Lock()
 
 
 class PretrainedNetwork(TransformerMixin, BaseEstimator):
@@ -53,10 +59,13 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
 
     def _get_model(self):
         """Return the network; after unpickling it is made from stored arrays."""
-        if "_model" not in vars(self):
-            model = self._new_model(self.config_, make_generator(0))
-            self._model = load_arrays(model, self._stored_arrays).eval()
-            del self._stored_arrays
+        if "_model" in vars(self):
+            return self._model
+        with _REBUILDING:
+            if "_model" not in vars(self):
+                model = self._new_model(self.config_, make_generator(0))
+                self._model = load_arrays(model, self._stored_arrays).eval()
+                del self._stored_arrays
         return self._model
 
     def _new_model(self, config, generator):
@@ -274,7 +283,8 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
             Type of the tensors in the file.
         **facts
             Fields of the card to set, such as ``name``, ``licence``, ``sharing``,
-            ``sfreq``, ``data``, ``limits``.
+            ``sfreq``, ``sfreqs``, ``channel_range``, ``data``. The range of channels
+            is otherwise that of the recordings; rates are stated or not known.
 
         Returns
         -------
@@ -285,6 +295,9 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         card = self._card() if card is None else card
+        if "sfreq" in facts:
+            # A rate stated anew takes the place of all that the start had seen.
+            facts.setdefault("sfreqs", ())
         if facts:
             card = card.replace(**facts)
         encoder = copy.deepcopy(self.module_)
@@ -326,6 +339,7 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
         )
         return self.weights_card_.replace(
             n_times=self._lengths[-1],
+            channel_range=self._channels_seen(),
             normalisation=scaling,
             data=seen,
             recipe=(
@@ -333,9 +347,25 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
                 f"{' and '.join(self._targets)}{labels}; windows of "
                 f"{', '.join(map(str, self._lengths))} samples; AdamW, lr {self.lr}, "
                 f"batch {self.batch_size}, {last['step']} steps, "
-                f"{last['epoch']} epochs; last losses: {losses}"
+                f"{last['epoch']} epochs, {self._hours():.1f} hours; "
+                f"last losses: {losses}"
             ),
+            software=describe_software(),
         )
+
+    def _hours(self):
+        """Return how long the steps took."""
+        steps = [row["step"] for row in self.history_]
+        sizes = np.diff(steps, prepend=0) * self.batch_size
+        rates = [row["windows_per_second"] for row in self.history_]
+        return float(np.sum(sizes / np.maximum(rates, 1e-9))) / 3600
+
+    def _channels_seen(self):
+        """Return fewest and most channels, those of the start's card included."""
+        seen = [int(number) for number in self.data_["recordings_by_n_channels"]]
+        start = self.weights_card_
+        seen.extend(start.channel_range or filter(None, [start.n_channels]))
+        return min(seen), max(seen)
 
 
 def _unscale(values, windows, scaler):

@@ -292,11 +292,13 @@ class TinyMyoPretrainer(PretrainedNetwork):
             return False
         if isinstance(X, (list, tuple)) and X:
             first = X[0]
-            return not (
-                isinstance(first, (str, Bunch))
-                or hasattr(first, "__fspath__")
-                or np.ndim(first) == 2
-            )
+            if isinstance(first, (str, Bunch)) or hasattr(first, "__fspath__"):
+                return False
+            if isinstance(first, (list, tuple)):
+                # Plain numbers in lists are windows if they make one array, as
+                # everywhere in scikit-learn; recordings of one length are arrays.
+                return len({np.shape(item) for item in X}) == 1
+            return np.ndim(first) != 2
         return True
 
     def fit(self, X, y=None, groups=None):
@@ -307,7 +309,8 @@ class TinyMyoPretrainer(PretrainedNetwork):
         X : array-like of shape (n_windows, n_channels, n_times), list of array-like \
                 of shape (n_channels, n_times), Bunch, list of Bunch, or path
             Windows; recordings of any lengths and channel counts (the sampling
-            rates may differ: the network sees samples); what the loaders of
+            rates may differ: the network sees samples; nested lists that make one
+            array of three dimensions are windows); what the loaders of
             :mod:`sktinymyo.datasets` return; or a folder of HDF5, npy or npz files,
             which may be larger than memory.
         y : array-like of length n_windows or n_recordings, or None, default=None

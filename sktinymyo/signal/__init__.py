@@ -5,6 +5,7 @@ floating type (float32 stays float32), are never modified, and have time as
 the last axis.
 """
 
+from .armband import align_maps, align_wearings, strength_map
 from .features import FEATURE_GROUPS, extract_features, resolve_features
 from .filters import (
     design_filter,
@@ -18,6 +19,8 @@ from .windows import sliding_windows
 
 __all__ = [
     "FEATURE_GROUPS",
+    "align_maps",
+    "align_wearings",
     "design_filter",
     "extract_features",
     "filter_block",
@@ -28,4 +31,5 @@ __all__ = [
     "resolve_features",
     "sliding_windows",
     "split_recordings",
+    "strength_map",
 ]

@@ -292,7 +292,7 @@ def read_card(source, *, cache_folder=None, offline=None):
     CC BY-ND 4.0
     """
     meaning = parse_source(source)
-    if isinstance(meaning, _registry.RegisteredWeights):
+    if isinstance(meaning, _registry.RegisteredWeights) and not meaning.packaged:
         return meaning.card
     if isinstance(meaning, HubFile):
         entry = _registry.find_repository(meaning.repository)
@@ -307,17 +307,18 @@ def list_weights():
     Returns
     -------
     cards : list of WeightsCard
-        Each `name` can be passed as `weights`; print one to read it all.
+        Each `name` can be passed as `weights`; `describe` tells it all.
 
     Examples
     --------
     >>> from sktinymyo.weights import list_weights
     >>> for card in list_weights():
-    ...     print(card.summary())
-    PulpBio/TinyMyo: positions per-channel, 16 channels, 0.5 s at 2000 Hz; licence \
-CC BY-ND 4.0 (no changed copies)
+    ...     print(card.name, "-", card.licence)
+    tinymyo-open - BSD-3-Clause
+    tinymyo-open-small - BSD-3-Clause
+    PulpBio/TinyMyo - CC BY-ND 4.0
     """
-    return [entry.card for entry in _registry.REGISTRY.values()]
+    return [read_card(name) for name in _registry.REGISTRY]
 
 
 def _build_stored_head(weights):

@@ -29,7 +29,8 @@ class RegisteredWeights:
     ----------
     card : WeightsCard
         What is known about the weights; its `name` is the key in the registry
-        and its `sha256`, where known, is checked against the file.
+        and its `sha256`, where known, is checked against the file. The other
+        fields of packaged weights stand in the file itself.
     repository, path, revision : str or None
         Where the file lies on the hub; revision None is the newest.
     packaged : bool
@@ -56,6 +57,21 @@ def _by_name(*entries):
 
 
 REGISTRY = _by_name(
+    RegisteredWeights(
+        card=WeightsCard(
+            name="tinymyo-open",
+            sha256="ce110ddfec4f9b64222623864f02f74f4a4c2f61333c8cb4c70baafb7ca8d255",
+        ),
+        packaged=True,
+        default=True,
+    ),
+    RegisteredWeights(
+        card=WeightsCard(
+            name="tinymyo-open-small",
+            sha256=("0ae54efb295d7062b7eba1be8504252ce64a242df091fdc54d4fc88c2a5d2640"),
+        ),
+        packaged=True,
+    ),
     RegisteredWeights(
         repository="PulpBio/TinyMyo",
         path="pretraining/TinyMyo/TinyMyo.safetensors",

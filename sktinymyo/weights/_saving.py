@@ -94,7 +94,7 @@ def save_weights(
     ...         card=WeightsCard(name="small", licence="CC0-1.0", sharing=True),
     ...     )
     >>> print(card.summary())
-    small: positions per-channel; licence CC0-1.0
+    small: positions per-channel; licence CC0-1.0; sha256 ...
     """
     path = _check_path(path)
     if precision not in PRECISIONS:

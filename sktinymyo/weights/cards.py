@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import numbers
+import reprlib
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,8 +24,17 @@ _TEXTS = (
     "citation",
     "data",
     "recipe",
+    "limits",
+    "software",
 )
 _WHOLE_NUMBERS = ("n_channels", "n_times")
+
+# Clocks of recorders are off by less; the next rate in use is farther away.
+RATE_TOLERANCE = 0.01
+
+# Far more than any recipe has: a stranger's card must not fill a terminal.
+_MOST_RATES = 32
+_LONGEST_IN_LINE = 80
 
 
 @dataclass(frozen=True)
@@ -51,9 +61,10 @@ class WeightsCard:
     sharing_terms : str or None, default=None
         The conditions of sharing in words.
     sfreq : float or None, default=None
-        Sampling rate of the training windows, in Hz.
+        Sampling rate of the training windows, in Hz; where there were several, that
+        of the real recordings, to which others are best brought.
     n_channels : int or None, default=None
-        Number of channels of the training windows.
+        Number of channels of the training windows; the most, where they differ.
     n_times : int or None, default=None
         Length of the training windows, in samples.
     normalisation : str or None, default=None
@@ -65,11 +76,21 @@ class WeightsCard:
     description, citation, data, recipe : str or None, default=None
         What the weights are, whom to cite, the recordings they were trained on,
         and how.
+    limits, software : str or None, default=None
+        What the weights are known not to be good for, and the versions and the
+        commit of the code that trained them.
+    sfreqs : sequence of float, default=()
+        All sampling rates seen in training, in Hz, at most 32; the first is the
+        recommended one and equals `sfreq`, if both are stated. Empty: `sfreq` alone.
+    channel_range : (int, int) or None, default=None
+        Fewest and most channels seen in training. None: the fewest are not known,
+        and `n_channels` is the most.
 
     Raises
     ------
     WeightsError
-        If a field has the wrong type, or a number is not positive and finite.
+        If a field has the wrong type, a number is not positive and finite, or
+        `sfreq` and `sfreqs` contradict each other.
 
     Examples
     --------
@@ -82,6 +103,21 @@ class WeightsCard:
     mine: 8 channels, 0.2 s at 200 Hz; licence CC0-1.0
     >>> WeightsCard.from_dict(card.to_dict()) == card
     True
+
+    Weights that saw several rates and numbers of channels, and what they say about
+    a recording:
+
+    >>> card = WeightsCard(name="ours", sfreqs=(200.0, 1000.0), channel_range=(4, 16))
+    >>> card
+    ours: 4 to 16 channels, 200 Hz (also 1000 Hz); licence not stated
+    >>> card.find_mismatches(sfreq=1000, n_channels=8)
+    []
+    >>> for mismatch in card.find_mismatches(sfreq=2000, n_channels=32):
+    ...     print(mismatch)
+    sfreq=2000 Hz, but the weights learned at 200 or 1000 Hz: resample the windows \
+with EMGResampler(2000, 200)
+    X has 32 channels, but the weights learned from 4 to 16: leave channels out with \
+ChannelMapper(n_channels=16)
     """
 
     name: str
@@ -100,6 +136,10 @@ class WeightsCard:
     citation: str | None = None
     data: str | None = None
     recipe: str | None = None
+    limits: str | None = None
+    software: str | None = None
+    sfreqs: tuple = ()
+    channel_range: tuple | None = None
 
     def __post_init__(self):
         """Refuse fields of the wrong type: cards also come out of strangers' files."""
@@ -112,6 +152,9 @@ class WeightsCard:
         for name in _WHOLE_NUMBERS:
             _check_positive(name, getattr(self, name), numbers.Integral)
         _check_positive("sfreq", self.sfreq, numbers.Real)
+        # JSON and TOML know lists only.
+        object.__setattr__(self, "sfreqs", _read_rates(self.sfreqs, self.sfreq))
+        object.__setattr__(self, "channel_range", _read_range(self.channel_range))
         if not isinstance(self.config, Mapping):
             raise WeightsError(
                 f"card field config={self.config!r} must be a dictionary."
@@ -124,9 +167,66 @@ class WeightsCard:
     @property
     def window(self):
         """Length of the training windows in seconds, or None when not stated."""
-        if self.n_times is None or self.sfreq is None:
+        if self.n_times is None or not self.rates:
             return None
-        return self.n_times / self.sfreq
+        return self.n_times / self.rates[0]
+
+    @property
+    def rates(self):
+        """All rates seen in training in Hz, the recommended first; () if not stated."""
+        if self.sfreqs or self.sfreq is None:
+            return self.sfreqs
+        return (float(self.sfreq),)
+
+    def find_mismatches(self, *, sfreq=None, n_channels=None):
+        """Tell where windows differ from those that the weights learned from.
+
+        What the card does not state is not compared.
+
+        Parameters
+        ----------
+        sfreq : float or None, default=None
+            Sampling rate of the windows in Hz. It fits if it is within 1 % of any
+            rate of the card.
+        n_channels : int or None, default=None
+            Number of channels of the windows. It fits if it is within
+            `channel_range`, or without one not above the `n_channels` of the card.
+
+        Returns
+        -------
+        mismatches : list of str
+            For each what was seen, what the card says, and the remedy.
+        """
+        found = []
+        known = sfreq is None or any(_is_close(sfreq, rate) for rate in self.rates)
+        if self.rates and not known:
+            found.append(
+                f"sfreq={_number(sfreq)} Hz, but the weights learned at "
+                f"{_either(self.rates)} Hz: resample the windows with "
+                f"EMGResampler({_number(sfreq)}, {_number(self.rates[0])})"
+            )
+        fewest, most = self.channel_range or (1, self.n_channels)
+        if n_channels is None or most is None:
+            return found
+        learned = self._channels()
+        seen = f"X has {n_channels} channels, but the weights learned from {learned}"
+        if n_channels > most:
+            found.append(
+                f"{seen}: leave channels out with ChannelMapper(n_channels={most})"
+            )
+        elif n_channels < fewest:
+            found.append(
+                f"{seen}: repeat channels with ChannelMapper(n_channels={fewest}, "
+                "missing='repeat')"
+            )
+        return found
+
+    def _channels(self):
+        """Write the numbers of channels seen in training."""
+        if self.channel_range is None:
+            return f"{self.n_channels}"
+        fewest, most = self.channel_range
+        return f"{most}" if fewest == most else f"{fewest} to {most}"
 
     def to_dict(self):
         """Return the fields as a plain dictionary that JSON can hold.
@@ -192,24 +292,47 @@ class WeightsCard:
         Returns
         -------
         line : str
-            Name, generation, data form and licence.
+            Name, positions, channels, rates, licence and the first digits of the
+            checksum; the card shows itself so, too.
         """
         parts = []
         if self.generation is not None:
-            parts.append(f"positions {self.generation}")
-        if self.n_channels is not None:
-            parts.append(f"{self.n_channels} channels")
-        if self.window is not None:
-            parts.append(f"{self.window:g} s at {self.sfreq:g} Hz")
-        elif self.sfreq is not None:
-            parts.append(f"{self.sfreq:g} Hz")
+            parts.append(f"positions {_in_one_line(self.generation)}")
+        if self.channel_range is not None or self.n_channels is not None:
+            parts.append(f"{self._channels()} channels")
+        if self.rates:
+            first, *others = self.rates
+            window = "" if self.window is None else f"{self.window:g} s at "
+            also = f" (also {', '.join(map(_number, others))} Hz)" if others else ""
+            parts.append(f"{window}{_number(first)} Hz{also}")
         form = ", ".join(parts) or "form of the data not stated"
-        licence = self.licence or "not stated"
+        licence = _in_one_line(self.licence or "not stated")
         restriction = "" if self.sharing is not False else " (no changed copies)"
-        return f"{self.name}: {form}; licence {licence}{restriction}"
+        checksum = "" if self.sha256 is None else f"; sha256 {self.sha256[:8]}"
+        name = _in_one_line(self.name)
+        return f"{name}: {form}; licence {licence}{restriction}{checksum}"
 
-    def __str__(self):
-        """Return every stated field, one a line."""
+    def __repr__(self):
+        """Return the line of `summary`."""
+        return self.summary()
+
+    def describe(self):
+        """Describe the weights in full.
+
+        Returns
+        -------
+        text : str
+            Every field with its name, also those that are not stated.
+
+        Examples
+        --------
+        >>> from sktinymyo.weights import WeightsCard
+        >>> print(WeightsCard(name="mine", sfreqs=(200, 1000)).describe())
+        Weights mine
+        ...
+          sfreqs        200, 1000 Hz
+          channel range not stated
+        """
         values = self.to_dict()
         values["sharing"] = {
             True: "changed weights may be passed on",
@@ -217,14 +340,18 @@ class WeightsCard:
             None: None,
         }[self.sharing]
         if self.sfreq is not None:
-            values["sfreq"] = f"{self.sfreq:g} Hz"
+            values["sfreq"] = f"{_number(self.sfreq)} Hz"
+        if self.sfreqs:
+            values["sfreqs"] = f"{', '.join(map(_number, self.sfreqs))} Hz"
+        if self.channel_range is not None:
+            values["channel_range"] = "{} to {}".format(*self.channel_range)
         if self.n_times is not None:
             seconds = "" if self.window is None else f" ({self.window:g} s)"
             values["n_times"] = f"{self.n_times} samples{seconds}"
         values["config"] = ", ".join(f"{k}={v}" for k, v in self.config.items())
         lines = [f"Weights {values.pop('name')}"]
         for key, value in values.items():
-            shown = "not stated" if value is None or value == "" else str(value)
+            shown = "not stated" if value in (None, "", ()) else str(value)
             lines.append(
                 textwrap.fill(
                     shown,
@@ -260,14 +387,78 @@ def _check_text(name, value, *, required):
 
 
 def _check_positive(name, value, kind):
-    if value is None:
-        return
+    if value is not None and not _is_positive(value, kind):
+        raise WeightsError(
+            f"card field {name}={_shown(value)} must be a positive number or None."
+        )
+
+
+def _is_positive(value, kind):
+    if isinstance(value, bool) or not isinstance(value, kind):
+        return False
+    try:
+        return math.isfinite(value) and value > 0
+    except OverflowError:
+        # A whole number of hundreds of digits, which JSON can hold.
+        return False
+
+
+def _read_rates(values, sfreq):
+    """Return a checked tuple of rates."""
+    if values is None:
+        return ()
+    good = isinstance(values, (list, tuple)) and len(values) <= _MOST_RATES
+    if not good or not all(_is_positive(value, numbers.Real) for value in values):
+        raise WeightsError(
+            f"card field sfreqs={_shown(values)} must be a list of at most "
+            f"{_MOST_RATES} positive numbers."
+        )
+    rates = tuple(float(value) for value in values)
+    if rates and sfreq is not None and not _is_close(sfreq, rates[0]):
+        raise WeightsError(
+            f"card field sfreq={_shown(sfreq)} contradicts sfreqs={_shown(values)}: "
+            "the first of the rates is the recommended one, and must be sfreq."
+        )
+    return rates
+
+
+def _read_range(values):
+    """Return a checked pair of numbers of channels, or None."""
+    if values is None:
+        return None
     if (
-        isinstance(value, bool)
-        or not isinstance(value, kind)
-        or not math.isfinite(value)
-        or value <= 0
+        not isinstance(values, (list, tuple))
+        or len(values) != 2
+        or not all(_is_positive(value, numbers.Integral) for value in values)
+        or values[0] > values[1]
     ):
         raise WeightsError(
-            f"card field {name}={value!r} must be a positive number or None."
+            f"card field channel_range={_shown(values)} must be the fewest and the "
+            "most channels, two positive whole numbers, or None."
         )
+    return int(values[0]), int(values[1])
+
+
+def _is_close(sfreq, rate):
+    return abs(sfreq - rate) <= RATE_TOLERANCE * rate
+
+
+def _number(value):
+    """Write a rate without losing digits: 1925.926 Hz is a real one."""
+    return f"{float(value):.10g}"
+
+
+def _either(values):
+    *others, last = map(_number, values)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _shown(value):
+    """Show a value of a stranger's card, but not all of a long one."""
+    return reprlib.repr(value)
+
+
+def _in_one_line(text):
+    text = " ".join(text.split())
+    short = len(text) <= _LONGEST_IN_LINE
+    return text if short else f"{text[: _LONGEST_IN_LINE - 3]}..."

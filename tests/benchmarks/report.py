@@ -26,6 +26,9 @@ from _tables import (
     windows_text,
 )
 from contenders import LABELS, TRAINING_LABELS
+from pretraining_speed import GOAL, GOAL_NAME, GOAL_SHAPE
+from pretraining_speed import LABELS as PRETRAINING_LABELS
+from report_pretraining import ablation, recipes
 from report_transfer import transfer
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -203,6 +206,30 @@ def training(contents):
     return table([*head, "times less memory"], rows) + note + sources(contents)
 
 
+def pretraining(contents):
+    """Render the results of pretraining_speed.py."""
+    rows = []
+    for record in records_of(contents):
+        for name, label in PRETRAINING_LABELS.items():
+            values = record["values"].get(name)
+            if values is None:
+                continue
+            ratios = [values.get(f"times_{base}") for base in ("authors", "plain")]
+            rows.append(
+                [
+                    record["key"]["shape"],
+                    label,
+                    values["batch"],
+                    f"{values['windows_per_second']:.1f}",
+                    *["" if ratio is None else f"{ratio:.2f}" for ratio in ratios],
+                ]
+            )
+    if not rows:
+        return NOTHING
+    head = ["windows", "step", "batch", "w/s", "times authors'", "times plain"]
+    return table(head, rows) + sources(contents)
+
+
 def growth(contents):
     """Render the growth part of speed.py."""
     records = records_of(contents, kind="growth")
@@ -300,6 +327,14 @@ def goals(results):
             for r in large
         ],
     )
+    steps = records_of(
+        results.get("pretraining-speed", []), shape=GOAL_SHAPE, authors=True
+    )
+    row(
+        f"pretraining at {GOAL_SHAPE}, the recipe that ships",
+        GOAL,
+        [r["values"][GOAL_NAME]["times_authors"] for r in steps],
+    )
     ways = {
         r["key"]["way"]: r["values"]["seconds"]
         for r in records_of(results.get("search", []))
@@ -340,9 +375,12 @@ def main():
         "goals": goals(results),
         "accuracy": accuracy(results.get("accuracy", [])),
         "transfer": transfer(results.get("transfer", [])),
+        "ablation": ablation(results.get("ablation", [])),
+        "recipes": recipes(results.get("recipes", [])),
         "regression": regression(results.get("regression", [])),
         "inference": inference(part("inference")),
         "training": training(part("training")),
+        "pretraining": pretraining(results.get("pretraining-speed", [])),
         "growth": growth(part("growth")),
         "search": search(results.get("search", [])),
         "preprocessing": preprocessing(results.get("preprocessing", [])),

@@ -17,6 +17,7 @@ METHODS = {
     "svm": "linear SVM on features",
     "forest": "random forest on features",
     "logistic": "LogisticRegression on features",
+    "lda-aligned": "LDA on features, armbands aligned",
     "minirocket": "MiniRocket",
     "embed-random": "frozen, random weights + LogisticRegression",
     "embed-open": "frozen, open weights + LogisticRegression",
@@ -24,6 +25,7 @@ METHODS = {
     "union-open": "frozen, open weights, and features + LogisticRegression",
     "tuned-random": "tuned from random weights",
     "tuned-open": "tuned from open weights",
+    "tuned-open-aligned": "tuned from open weights, armbands aligned",
 }
 SETS = {
     "cote": "Myo, Côté-Allard (8 channels, 200 Hz, 7 gestures, 18 persons)",
@@ -50,9 +52,11 @@ CALIBRATIONS = {
 GOALS = {("people", "cote"): 0.80, ("people", "3dc"): 0.50}
 CONTENDERS = {
     "features": ("lda", "svm", "forest", "logistic"),
+    "features, aligned": ("lda-aligned",),
     "MiniRocket": ("minirocket",),
     "random weights": ("embed-random", "tuned-random"),
     "open weights": ("embed-open", "union-open", "tuned-open"),
+    "open weights, aligned": ("tuned-open-aligned",),
 }
 
 

@@ -53,7 +53,15 @@ from transfer_data import (
     splits_of,
     spread_persons,
 )
-from transfer_methods import COSTLY, FIXED, FROZEN, TUNED, is_network, options_of
+from transfer_methods import (
+    ALIGNED,
+    COSTLY,
+    FIXED,
+    FROZEN,
+    TUNED,
+    is_network,
+    options_of,
+)
 from transfer_run import Task, extras_of, run_minirocket, run_task
 
 FEATURE_BASED = (*CLASSICAL, "logistic")
@@ -72,7 +80,7 @@ QUESTIONS = {
     "people": (
         ("people",),
         ("cote", "3dc"),
-        (*FEATURE_BASED, "minirocket", *TUNED),
+        (*FEATURE_BASED, "minirocket", *TUNED, *ALIGNED),
     ),
     "calibration": (
         ("calibration",),

@@ -4,11 +4,13 @@ from methods import CLASSICAL, FEATURES, classifier
 
 FROZEN = ("embed-open", "embed-random", "union-open", "union-random")
 TUNED = ("tuned-open", "tuned-random")
-NETWORKS = FROZEN + TUNED
+# The same inside ArmbandAlignedClassifier, which undoes the turn of the armband.
+ALIGNED = ("lda-aligned", "tuned-open-aligned")
+NETWORKS = (*FROZEN, *TUNED, "tuned-open-aligned")
 # Methods whose result does not depend on a seed.
-FIXED = ("lda", "svm", "logistic", "embed-open", "union-open")
+FIXED = ("lda", "lda-aligned", "svm", "logistic", "embed-open", "union-open")
 # Methods of which one seed takes minutes: the spread is that of persons or folds.
-COSTLY = (*TUNED, "minirocket")
+COSTLY = (*TUNED, "tuned-open-aligned", "minirocket")
 
 # Keyword arguments of the networks for each protocol: of TinyMyoEmbedder
 # ("frozen"), else of TinyMyoClassifier. "head" and "all" are set for partial_fit.
@@ -34,6 +36,11 @@ VIEWS = {
 EPOCHS = (5, 60)
 
 
+def plain(method):
+    """Return the name of what is inside ArmbandAlignedClassifier."""
+    return method.removesuffix("-aligned")
+
+
 def is_network(method):
     """Tell whether a method holds a TinyMyo encoder."""
     return method in NETWORKS
@@ -48,6 +55,7 @@ def weights_of(method, weights):
 
 def options_of(method, protocol):
     """Return the part of the recipe that a result depends on, for its key."""
+    method = plain(method)
     if method in FROZEN:
         return TUNING["frozen"]
     if method not in TUNED:
@@ -86,8 +94,24 @@ def build(method, protocol, *, n_train, seed=0, weights=None, size=None, device=
     from sklearn.pipeline import make_pipeline, make_union
     from sklearn.preprocessing import StandardScaler
 
-    from sktinymyo import TimeDomainFeatures, TinyMyoClassifier, TinyMyoEmbedder
+    from sktinymyo import (
+        ArmbandAlignedClassifier,
+        TimeDomainFeatures,
+        TinyMyoClassifier,
+        TinyMyoEmbedder,
+    )
 
+    if method in ALIGNED:
+        inside = build(
+            plain(method),
+            protocol,
+            n_train=n_train,
+            seed=seed,
+            weights=weights,
+            size=size,
+            device=device,
+        )
+        return ArmbandAlignedClassifier(inside)
     if method in CLASSICAL:
         return classifier(method, seed=seed)
     head = LogisticRegression(C=0.1, max_iter=500)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from _common import thin
 from transfer_data import N_DRAWS, load_windows, scale_groups
-from transfer_methods import CALIBRATION, TUNED, build, weights_of
+from transfer_methods import ALIGNED, CALIBRATION, TUNED, build, weights_of
 
 RUN_MINIROCKET = Path(__file__).parent / "minirocket" / "run.py"
 
@@ -201,14 +201,19 @@ def run_task(task):
                 size=environment["size"],
                 device=environment["device"],
             )
-            tuned = key["method"] in TUNED
-            model.fit(case.X, case.y, **({"groups": case.groups} if tuned else {}))
+            grouped = key["method"] in (*TUNED, *ALIGNED)
+            model.fit(case.X, case.y, **({"groups": case.groups} if grouped else {}))
             base = model if base is None else base
         else:
             model = copy.deepcopy(base).set_params(**CALIBRATION[case.tune])
             model.partial_fit(case.X, case.y, groups=case.groups)
         fitted = time.perf_counter()
-        predictions = [model.predict(X) for _, X, _, _ in case.tests]
+        predictions = [
+            model.predict(X, groups=parts)
+            if key["method"] in ALIGNED
+            else model.predict(X)
+            for _, X, _, parts in case.tests
+        ]
         answers.add(case, predictions, fitted - started, time.perf_counter() - fitted)
     return answers.records()
 

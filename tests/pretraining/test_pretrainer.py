@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import sktinymyo
 from sktinymyo import TinyMyoEmbedder, TinyMyoPretrainer
 from sktinymyo.datasets import make_gestures
+from sktinymyo.pretraining import _software
 
 CONFIG = """
 [pretrainer]
@@ -47,11 +48,6 @@ def recordings():
     return make_gestures(n_subjects=2, n_repetitions=2, random_state=0)
 
 
-@parametrize_with_checks([nano(max_epochs=1)])
-def test_sklearn_checks(estimator, check):
-    check(estimator)
-
-
 def test_pretraining_lowers_the_loss_and_leaves_the_callers_generator(recordings):
     windows = np.stack([r[:, -200:] for r in recordings.recordings])
     before = torch.get_rng_state()
@@ -76,6 +72,18 @@ def test_recordings_of_several_shapes_labels_and_partial_fit(recordings):
     model.partial_fit(recordings.recordings, y=recordings.target)
     assert len(model.history_) > n_rows
     assert model.history_[-1]["step"] > model.history_[n_rows - 1]["step"]
+
+
+def test_nested_lists_are_windows_and_lists_of_arrays_are_recordings(recordings):
+    windows = np.stack([r[:, -100:] for r in recordings.recordings])
+    listed = nano().fit(windows.tolist())
+    assert listed.n_times_in_ == 100
+    np.testing.assert_allclose(
+        listed.transform(windows), nano().fit(windows).transform(windows), atol=1e-5
+    )
+    assert not hasattr(nano(n_times=100).fit(list(windows)), "n_times_in_")
+    ragged = [windows[0].tolist(), windows[1, :, :80].tolist()]
+    assert nano(n_times=40).fit(ragged).data_["n_recordings"] == 2
 
 
 def test_reconstruction_is_in_the_units_of_the_windows(recordings):
@@ -220,3 +228,12 @@ def test_packaged_configurations_are_valid():
         assert read_configuration(name).packed[0]["name"] == "aljazfrancic_myo"
     with pytest.raises(FileNotFoundError, match=r"open\.toml"):
         read_configuration("configs/other.toml")
+
+
+def test_the_card_names_the_code(tmp_path, monkeypatch):
+    text = _software.describe_software()
+    assert text.startswith(
+        f"sktinymyo {sktinymyo.__version__}, torch {torch.__version__}"
+    )
+    monkeypatch.setattr(_software.shutil, "which", lambda name: None)
+    assert "commit" not in _software.describe_software()

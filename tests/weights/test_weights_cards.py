@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import pytest
 
@@ -25,18 +26,26 @@ def test_card_survives_a_dictionary_and_shows_every_field():
         citation="A. Author",
         data="one person",
         recipe="none",
+        limits="armbands",
+        software="mine 1.0",
+        sfreqs=[200, 1000],
+        channel_range=[4, 16],
     )
     assert WeightsCard.from_dict(card.to_dict()) == card
     assert card.window == 0.25
-    text = str(card)
+    assert WeightsCard.from_dict(json.loads(json.dumps(card.to_dict()))) == card
+    text = card.describe()
     for field in dataclasses.fields(card):
         assert field.name in text.lower().replace(" ", "_") or field.name == "name"
     assert "0.25 s" in text and "200 Hz" in text and "not stated" not in text
     assert card.summary() == (
-        "armband: positions none, 8 channels, 0.25 s at 200 Hz; licence CC BY 4.0"
+        "armband: positions none, 4 to 16 channels, 0.25 s at 200 Hz (also 1000 Hz); "
+        "licence CC BY 4.0; sha256 00000000"
     )
     assert "not stated" in WeightsCard(name="x").summary()
-    assert str(WeightsCard(name="x")).count("not stated") == 15
+    assert WeightsCard(name="x").describe().count("not stated") == 19
+    hostile = WeightsCard(name="a\nb" * 999, generation="c\td", licence="\n" * 9)
+    assert repr(hostile).splitlines() == [repr(hostile)] and len(repr(hostile)) < 200
 
 
 @pytest.mark.parametrize(
@@ -55,6 +64,24 @@ def test_card_survives_a_dictionary_and_shows_every_field():
         ({"name": "x", "config": []}, "config"),
         ({"name": "x", "sha256": "beef"}, "sha256"),
         ({"name": "\x1b[2Jx"}, "control"),
+        ({"name": "x", "n_channels": 10**400}, "n_channels"),
+        ({"name": "x", "sfreqs": 200.0}, "sfreqs"),
+        ({"name": "x", "sfreqs": "200"}, "sfreqs"),
+        ({"name": "x", "sfreqs": {"200": 1}}, "sfreqs"),
+        ({"name": "x", "sfreqs": [200.0, float("inf")]}, "sfreqs"),
+        ({"name": "x", "sfreqs": [200.0, "1000"]}, "sfreqs"),
+        ({"name": "x", "sfreqs": [True]}, "sfreqs"),
+        ({"name": "x", "sfreqs": [10**400]}, "sfreqs"),
+        ({"name": "x", "sfreqs": [[200.0]]}, "sfreqs"),
+        ({"name": "x", "sfreqs": [200.0] * 33}, "at most 32"),
+        ({"name": "x", "sfreq": 2000.0, "sfreqs": [200.0, 2000.0]}, "contradicts"),
+        ({"name": "x", "channel_range": [4]}, "channel_range"),
+        ({"name": "x", "channel_range": [4, 8, 16]}, "channel_range"),
+        ({"name": "x", "channel_range": [16, 4]}, "channel_range"),
+        ({"name": "x", "channel_range": [0, 4]}, "channel_range"),
+        ({"name": "x", "channel_range": [4.0, 8.0]}, "channel_range"),
+        ({"name": "x", "channel_range": {"4": 4, "8": 8}}, "channel_range"),
+        ({"name": "x", "channel_range": "48"}, "channel_range"),
         (["name"], "list"),
     ],
 )

@@ -428,16 +428,19 @@ def test_wrong_checksums_are_refused(write_published):
 
 
 def test_default_weights_ship_by_a_file_and_an_entry(tmp_path, monkeypatch, make_model):
+    monkeypatch.setattr(_registry, "_DATA_FOLDER", tmp_path)
+    monkeypatch.setattr(_registry, "REGISTRY", {})
     with pytest.raises(WeightsNotFoundError, match='release.*weights="random"'):
         load_weights("default")
-    monkeypatch.setattr(_registry, "_DATA_FOLDER", tmp_path)
     card = WeightsCard(name="open", licence="CC BY 4.0", sharing=True)
     written = save_weights(tmp_path / "open.safetensors", make_model(), card=card)
     entry = _registry.RegisteredWeights(card=written, packaged=True, default=True)
     monkeypatch.setitem(_registry.REGISTRY, "open", entry)
     for source in ("default", "open"):
         assert load_weights(source).card.licence == "CC BY 4.0"
-    assert read_card("default") == written
+    assert read_card("default") == written.replace(
+        source="sktinymyo package, open.safetensors"
+    )
     wrong = dataclasses.replace(entry, card=written.replace(sha256="0" * 64))
     monkeypatch.setitem(_registry.REGISTRY, "open", wrong)
     with pytest.raises(WeightsError, match="0{64} was expected"):

@@ -1,0 +1,157 @@
+"""Armbands: rings of electrodes that every person puts on turned differently."""
+
+import numpy as np
+
+__all__ = ["align_maps", "align_wearings", "strength_map"]
+
+# Passes over all wearings; each moves one at a time, and few passes settle it.
+_MOST_PASSES = 20
+
+
+def strength_map(strength, codes, n_classes, sample_weight=None):
+    """Return the standardised mean strength of every class on every channel.
+
+    Standardised over all classes and channels, so that how strong somebody is does
+    not matter.
+
+    Parameters
+    ----------
+    strength : ndarray of shape (n_windows, n_channels)
+        Strength of every channel in every window, such as its root mean square.
+    codes : ndarray of int, shape (n_windows,)
+        Class of every window, 0 to ``n_classes - 1``.
+    n_classes : int
+        Number of classes.
+    sample_weight : ndarray of shape (n_windows,) or None, default=None
+        Weight of every window, not negative.
+
+    Returns
+    -------
+    map : ndarray of float64, shape (n_classes, n_channels)
+        Rows of classes that do not occur, or without weight, are zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktinymyo.signal.armband import strength_map
+    >>> strength_map(np.array([[3.0, 1.0], [1.0, 3.0]]), np.array([0, 1]), 2)
+    array([[ 1., -1.],
+           [-1.,  1.]])
+    """
+    chosen = np.equal.outer(np.arange(n_classes), codes)
+    if sample_weight is not None:
+        chosen = chosen * sample_weight
+    total = chosen.sum(axis=1, keepdims=True)
+    present = total[:, 0] > 0
+    means = chosen[present] @ strength / total[present]
+    spread = means.std()
+    values = np.zeros((n_classes, strength.shape[1]))
+    values[present] = (means - means.mean()) / (spread if spread else 1.0)
+    return values
+
+
+def align_maps(maps, reference=0):
+    """Find by how many electrodes maps of strength are turned against each other.
+
+    For each map the turn is taken that brings it closest to the mean of all others,
+    until nothing changes.
+
+    Parameters
+    ----------
+    maps : list of ndarray of shape (n_classes, n_channels)
+        As :func:`strength_map` returns them. The channels lie on one ring, in order.
+    reference : int, default=0
+        Number of the map that stays as it is.
+
+    Returns
+    -------
+    turns : list of int
+        Number of channels by which ``np.roll`` has to turn each map.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktinymyo.signal import align_maps
+    >>> upright = np.array([[5.0, 1, 0, 0], [0, 5, 1, 0]])
+    >>> align_maps([upright, np.roll(upright, 1, axis=1)])
+    [0, 3]
+    """
+    n_channels = maps[reference].shape[1]
+
+    def best_turn(number, target):
+        turned = (np.roll(maps[number], k, axis=1) for k in range(n_channels))
+        return int(np.argmax([(each * target).sum() for each in turned]))
+
+    # To one map first: the sum of unaligned maps would be a poor target.
+    turns = [best_turn(number, maps[reference]) for number in range(len(maps))]
+    turns[reference] = 0
+    for _ in range(_MOST_PASSES):
+        before = list(turns)
+        for number in range(len(maps)):
+            if number == reference:
+                continue
+            others = sum(
+                np.roll(maps[other], turns[other], axis=1)
+                for other in range(len(maps))
+                if other != number
+            )
+            turns[number] = best_turn(number, others)
+        if before == turns:
+            break
+    return turns
+
+
+def align_wearings(strength, y, groups):
+    """Find by how many electrodes each wearing of an armband is turned.
+
+    The map of strength of each wearing is turned to agree with those of the others
+    (:func:`align_maps`). The wearing with the most windows stays as it is.
+
+    Parameters
+    ----------
+    strength : ndarray of shape (n_windows, n_channels)
+        Strength of every channel in every window, such as its root mean square. The
+        channels lie on one ring, in order.
+    y : ndarray of shape (n_windows,)
+        Class of every window.
+    groups : ndarray of shape (n_windows,)
+        Wearing of every window: a person, or a person in one session.
+
+    Returns
+    -------
+    turns : dict
+        Group -> number of channels by which ``np.roll`` has to turn its windows.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ.
+
+    See Also
+    --------
+    sktinymyo.ArmbandAlignedClassifier : Turns new wearings too, without labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktinymyo.signal import align_wearings
+    >>> upright = np.array([[5.0, 1, 0, 0], [0, 5, 1, 0]])
+    >>> strength = np.concatenate([upright, np.roll(upright, 1, axis=1)])
+    >>> align_wearings(strength, [0, 1, 0, 1], ["a", "a", "b", "b"])
+    {'a': 0, 'b': 3}
+    """
+    if not len(strength) == len(y) == len(groups):
+        raise ValueError(
+            f"strength, y and groups have {len(strength)}, {len(y)} and {len(groups)} "
+            "entries; each needs one for every window."
+        )
+    strength = np.asarray(strength, dtype=np.float64)
+    classes, codes = np.unique(y, return_inverse=True)
+    names, members, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    maps = [
+        strength_map(strength[members == name], codes[members == name], len(classes))
+        for name in range(len(names))
+    ]
+    return dict(
+        zip(names.tolist(), align_maps(maps, int(np.argmax(counts))), strict=True)
+    )

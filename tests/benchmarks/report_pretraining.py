@@ -1,0 +1,65 @@
+"""The tables of ablation.py and recipes.py."""
+
+import statistics
+
+from _tables import NOTHING, distinct, sources, spread, table
+
+ABLATION_LABELS = {
+    "features": "no network: LDA on time-domain features",
+    "random": "encoder that learned nothing",
+    "published": "the published recipe",
+    "samples": "samples alone, no labels",
+    "spectrum": "spectra alone, no labels",
+    "samples and spectrum": "samples and spectra, no labels",
+    "labels and samples": "samples and labels",
+    "labels and spectrum": "spectra and labels",
+    "base": "**base**: samples, spectra and labels",
+    "aligned": "armbands aligned (ships)",
+    "mask tokens": "mask tokens inside the encoder",
+    "25 % hidden": "25 % hidden",
+    "75 % hidden": "75 % hidden",
+    "whole channels": "whole channels hidden",
+    "spans of time": "spans of time hidden, long windows",
+    "short windows only": "windows of 40 samples only",
+    "long windows only": "windows of 200 samples only",
+    "no gain": "no augmentation of the gain",
+}
+
+
+def ablation(contents):
+    """Render the mean over folds, and mean and spread over seeds."""
+    records = [record for content in contents for record in content["records"]]
+    if not records:
+        return NOTHING
+    places = list(records[0]["values"])
+    rows = []
+    for variant, label in ABLATION_LABELS.items():
+        mine = [r for r in records if r["key"]["variant"] == variant]
+        if not mine:
+            continue
+        row = [label, len(mine)]
+        for place in places:
+            means = [statistics.fmean(r["values"][place]) for r in mine]
+            row.append(spread(means) if len(means) > 1 else f"{means[0]:.3f}")
+        rows.append(row)
+    head = ["pretraining", "seeds", *(f"unseen people, {place}" for place in places)]
+    return "\n" + table(head, rows) + sources(contents)
+
+
+def recipes(contents):
+    """Render accuracy for every recipe; a column for each start."""
+    records = [record for content in contents for record in content["records"]]
+    if not records:
+        return NOTHING
+    starts = distinct(records, "weights")
+    found = {}
+    for record in records:
+        key = dict(record["key"])
+        start = key.pop("weights")
+        key.pop("set")
+        name = ", ".join(f"{k} {v}" for k, v in key.items())
+        found.setdefault(name, {})[start] = spread(record["values"]["accuracy"])
+    rows = [
+        [name, *(cells.get(s, "") for s in starts)] for name, cells in found.items()
+    ]
+    return "\n" + table(["recipe", *starts], rows) + sources(contents)

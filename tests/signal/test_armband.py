@@ -1,0 +1,53 @@
+"""Armbands that were put on turned."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sktinymyo.signal import align_wearings, strength_map
+
+
+def wearings(n_people, n_channels, turns, seed):
+    """Return strengths of four gestures; person k wears the armband turned."""
+    rng = np.random.default_rng(seed)
+    upright = rng.uniform(0.5, 5.0, size=(4, n_channels))
+    strength, y, groups = [], [], []
+    for person in range(n_people):
+        gain = rng.uniform(0.2, 5.0)
+        for _ in range(3):
+            noise = rng.uniform(0.95, 1.05, size=upright.shape)
+            strength.append(np.roll(upright * noise, -turns[person], axis=1) * gain)
+            y += list("abcd")
+            groups += [person] * 4
+    return np.concatenate(strength), np.array(y), np.array(groups)
+
+
+@given(st.lists(st.integers(0, 7), min_size=3, max_size=6), st.integers(0, 2**32 - 1))
+def test_turns_are_found(turns, seed):
+    strength, y, groups = wearings(len(turns), 8, turns, seed)
+    found = align_wearings(strength, y, groups)
+    # All wearings have as many windows: the first stays as it is.
+    relative = [(turn - turns[0]) % 8 for turn in turns]
+    assert [found[person] for person in range(len(turns))] == relative
+
+
+@given(st.floats(1e-3, 1e3), st.integers(0, 2**32 - 1))
+def test_maps_do_not_know_the_gain(gain, seed):
+    rng = np.random.default_rng(seed)
+    strength, codes = rng.uniform(1, 2, size=(20, 5)), np.arange(20) % 3
+    values = strength_map(strength, codes, 4)
+    np.testing.assert_allclose(values[:3].mean(), 0, atol=1e-9)
+    np.testing.assert_allclose(values[:3].std(), 1)
+    assert not values[3].any()
+    np.testing.assert_allclose(strength_map(strength * gain, codes, 4), values)
+
+
+def test_a_flat_map_and_a_single_wearing():
+    assert not strength_map(np.ones((6, 3)), np.arange(6) % 2, 2).any()
+    assert align_wearings(np.ones((6, 3)), np.arange(6) % 2, ["a"] * 6) == {"a": 0}
+
+
+def test_lengths_must_agree():
+    with pytest.raises(ValueError, match="have 3, 3 and 2"):
+        align_wearings(np.ones((3, 2)), [0, 1, 0], ["a", "b"])
