@@ -1,9 +1,6 @@
 """What the TinyMyo estimators share: weights, training, batches, pickling."""
 
-import copy
 import inspect
-import math
-import numbers
 import os
 import threading
 import warnings
@@ -13,37 +10,29 @@ from pathlib import Path
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import (
-    GroupShuffleSplit,
-    ShuffleSplit,
-    StratifiedShuffleSplit,
-)
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from ._embedding_cache import EmbeddingCache
 from ._torch import (
     ModuleRunner,
     WindowScaler,
     arrays_of_module,
-    enough_threads,
     load_arrays,
     make_generator,
     pool_tokens,
     resolve_device,
     resolve_precision,
-    windows_per_call,
 )
-from ._validation import check_choice, check_number, validate_windows
+from ._validation import check_choice, check_number
 from .exceptions import (
     WeightsContractWarning,
     WeightsError,
     WeightsNotFoundError,
 )
-from .nn import AUGMENTATIONS, SIZES, TinyMyo, config_of_size
+from .nn import SIZES, TinyMyo, config_of_size
 from .weights import WeightsCard, load_weights
 
-__all__ = ["TinyMyoEstimator", "TinyMyoTunedEstimator"]
+__all__ = ["WINDOW_TYPES", "TinyMyoEstimator"]
 
 # Types that are scaled batch by batch, without a float32 copy of all windows.
 WINDOW_TYPES = [
@@ -63,19 +52,8 @@ SCALES = ("channel", "window", None)
 # rebuilt at most once.
 _REBUILDING = threading.Lock()
 
-# Windows that "auto" shows to the model in all epochs together, where the
-# number of epochs stays within the limits. See docs/user_guide.
-_WINDOWS_TO_SEE = 30_000
-_EPOCHS_OF_MODULE = (5, 100)
-_EPOCHS_OF_HEAD = (20, 100)
-_BATCH_OF_MODULE = (4, 32)
-_BATCH_OF_HEAD = (8, 256)
-
 # Of the channel vectors of random weights; a token of scaled signal spreads 0.4.
 _CHANNEL_SPREAD = 0.2
-
-# Above this, the inputs of a head are computed anew in every epoch.
-_MOST_FEATURE_BYTES = 2**31
 
 
 def _lasting_name(weights):
@@ -300,257 +278,6 @@ class TinyMyoEstimator(BaseEstimator):
         return context
 
 
-class TinyMyoTunedEstimator(TinyMyoEstimator):
-    """Base of the estimators that train an encoder, or a head upon it."""
-
-    def _check_training_parameters(self):
-        self._check_common_parameters()
-        if isinstance(self.tune, numbers.Integral) and not isinstance(self.tune, bool):
-            check_number("tune", self.tune, minimum=1, integer=True)
-        elif self.tune not in ("all", "head"):
-            raise ValueError(
-                f"tune={self.tune!r} is not accepted; pass 'all', 'head' or the "
-                "number of last blocks to train with the head."
-            )
-        if self.max_epochs != "auto":
-            check_number("max_epochs", self.max_epochs, minimum=1, integer=True)
-        check_number("lr", self.lr, minimum=0, include_minimum=False)
-        check_number("weight_decay", self.weight_decay, minimum=0)
-        if self.layer_decay != "auto":
-            check_number(
-                "layer_decay",
-                self.layer_decay,
-                minimum=0,
-                include_minimum=False,
-                maximum=1,
-            )
-        for name, value in (("dropout", self.dropout), ("warmup", self.warmup)):
-            check_number(name, value, minimum=0, maximum=1, include_maximum=False)
-        if self.validation_fraction is not None:
-            check_number(
-                "validation_fraction",
-                self.validation_fraction,
-                minimum=0,
-                include_minimum=False,
-                maximum=1,
-                include_maximum=False,
-            )
-        check_number(
-            "patience", self.patience, minimum=1, integer=True, none_allowed=True
-        )
-        if self.augment is not None:
-            check_choice("augment", self.augment, tuple(AUGMENTATIONS))
-
-    def _start(self, X, sample_weight):
-        """Load the encoder, put a new head on it, and forget earlier fits."""
-        self._forget()
-        rng = check_random_state(self.random_state)
-        seed = int(rng.randint(np.iinfo(np.int32).max))
-        with torch.inference_mode(False):
-            module, card, source = self._load_encoder(seed, self.dropout)
-            source = source if self.tune == "head" else None
-            self._set_encoder(X, module, card, source, sample_weight)
-            module.model_head = self._new_head(make_generator(seed + 1)).float()
-        self._runner = ModuleRunner(module, self._scaler())
-        self.history_ = []
-
-    def _continue(self, X, targets, sample_weight, groups, loss, stratify=None):
-        """Train a copy of the present module on windows, then take it over."""
-        try:
-            with torch.inference_mode(False):
-                module, history = self._train(
-                    X, targets, sample_weight, groups, loss, stratify
-                )
-        except BaseException:
-            if not self.history_:
-                self._forget()
-            raise
-        if self.tune != "head":
-            self._encoder_source = None
-        self._runner = ModuleRunner(module, self._scaler())
-        offset = len(self.history_)
-        for row in history:
-            row["epoch"] += offset
-        self.history_ = [*self.history_, *history]
-
-    def _train(self, X, targets, sample_weight, groups, loss, stratify):
-        """Return a trained copy of the module and the history of its training."""
-        from ._training import TrainingData, train
-
-        runner = self._get_runner()
-        if isinstance(self.tune, numbers.Integral) and self.tune > self.config_.depth:
-            raise ValueError(
-                f"tune={self.tune!r} asks for more blocks than the encoder has "
-                f"({self.config_.depth}); pass 'all' or at most that number."
-            )
-        rng = check_random_state(self.random_state)
-        seeds = rng.randint(np.iinfo(np.int32).max, size=3)
-        # Another order and other dropout in every later call of partial_fit.
-        seeds = (seeds + len(self.history_)) % np.iinfo(np.int32).max
-        keep = np.flatnonzero(sample_weight > 0)
-        training, validation = self._split(keep, stratify, groups, int(seeds[2]))
-        device = resolve_device(self.device)
-        module = copy.deepcopy(runner.module).to(device)
-        on_features = self.tune == "head" and self._features_fit(len(X), loss)
-        plan = self._plan(loss, len(training), device, on_features, int(seeds[1]))
-        data = TrainingData(
-            windows=None,
-            targets=targets,
-            weights=(sample_weight / sample_weight.max()).astype(np.float32),
-            training=training,
-            validation=validation,
-        )
-        if on_features:
-            with enough_threads(1, self.config_, device):
-                return module, self._train_head(X, module, data, plan)
-        data.windows = lambda rows: runner.scaler.to_tensor(X[rows])
-        trainable = self._trainable_parts(module)
-        module.requires_grad_(False)
-        for part in trainable:
-            part.requires_grad_(True)
-
-        def set_mode(module, training):
-            module.eval()
-            for part in trainable:
-                part.train(training)
-
-        n_tokens = plan.micro_batch_size * self.n_channels_in_ * self._n_complete()
-        with enough_threads(n_tokens, self.config_, device):
-            return module, train(module, data, plan, set_mode)
-
-    def _plan(self, loss, n_training, device, on_features, seed):
-        """Return the recipe for a number of windows; see the class for reasons."""
-        from ._training import TrainingPlan
-
-        max_epochs, batch_size = self.max_epochs, self.batch_size
-        if max_epochs == "auto":
-            limits = _EPOCHS_OF_HEAD if on_features else _EPOCHS_OF_MODULE
-            max_epochs = int(np.clip(_WINDOWS_TO_SEE // n_training, *limits))
-        if batch_size == "auto":
-            limits = _BATCH_OF_HEAD if on_features else _BATCH_OF_MODULE
-            batch_size = int(np.clip(n_training // 8, *limits))
-        layer_decay = self.layer_decay
-        if layer_decay == "auto":
-            layer_decay = 1.0 if self.weights_card_.source == "random" else 0.9
-        per_call = windows_per_call(
-            self.n_channels_in_, self.n_times_in_, self.config_, device, batch_size
-        )
-        return TrainingPlan(
-            loss=loss,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            micro_batch_size=batch_size if on_features else per_call,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            layer_decay=layer_decay,
-            warmup=self.warmup,
-            label_smoothing=getattr(self, "label_smoothing", 0.0),
-            patience=self.patience if self.validation_fraction is not None else None,
-            augment=None if on_features else self.augment,
-            device=device,
-            precision=resolve_precision(self.precision, device, training=True),
-            seed=seed,
-            verbose=self.verbose,
-        )
-
-    def _trainable_parts(self, module):
-        """Return the submodules that `tune` asks to train."""
-        if self.tune == "all":
-            return [module]
-        if self.tune == "head":
-            return [module.model_head]
-        return [*module.blocks[-self.tune :], module.norm, module.model_head]
-
-    def _features_fit(self, n_windows, loss):
-        """Whether the inputs of the head are small enough to be kept."""
-        values = self.n_channels_in_ * self.config_.embed_dim
-        if loss != "cross-entropy":
-            values *= self._n_complete()
-        return 4 * n_windows * values <= _MOST_FEATURE_BYTES and self.augment is None
-
-    def _train_head(self, X, module, data, plan):
-        """Train the head on embeddings computed once."""
-        from ._training import train
-
-        head = module.model_head
-        if plan.loss != "cross-entropy":
-            features = self._embed(X, None)
-            data.windows = lambda rows: torch.from_numpy(features[rows])
-            head.requires_grad_(True)
-            return train(head, data, plan)
-        features = self._embed(X, "channel")
-        mean, std = _moments(features, data.training, data.weights)
-        data.windows = lambda rows: torch.from_numpy((features[rows] - mean) / std)
-        # Train on standardised embeddings, then fold the scaling into the head.
-        linear = head.classifier.requires_grad_(True)
-        shift = torch.from_numpy(mean).to(plan.device)
-        spread = torch.from_numpy(std).to(plan.device)
-        with torch.no_grad():
-            linear.bias += linear.weight @ shift
-            linear.weight *= spread
-        history = train(linear, data, plan)
-        with torch.no_grad():
-            linear.weight /= spread
-            linear.bias -= linear.weight @ shift
-        return history
-
-    def _split(self, keep, stratify, groups, seed):
-        """Return the windows to train on and those to validate with, or None."""
-        fraction = self.validation_fraction
-        if fraction is None:
-            return keep, None
-        if groups is not None:
-            if len(np.unique(groups[keep])) < 2:
-                raise ValueError(
-                    f"validation_fraction={fraction!r} holds back whole groups, but "
-                    "groups names one only; pass more groups, or no groups."
-                )
-            splitter = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
-            parts = next(splitter.split(keep, groups=groups[keep]))
-        else:
-            splitter, labels = ShuffleSplit, None
-            if stratify is not None:
-                labels = stratify[keep]
-                counts = np.unique(labels, return_counts=True)[1]
-                n_held_back = math.ceil(fraction * len(keep))
-                fewest = min(n_held_back, len(keep) - n_held_back)
-                if counts.min() >= 2 and fewest >= len(counts):
-                    splitter = StratifiedShuffleSplit
-            splitter = splitter(1, test_size=fraction, random_state=seed)
-            parts = next(splitter.split(keep, labels))
-        return keep[parts[0]], keep[parts[1]]
-
-    def _outputs(self, X):
-        """Return the output of the head for validated windows."""
-        classifies = hasattr(self._get_runner().module.model_head, "classifier")
-        loss = "cross-entropy" if classifies else "l1"
-        if (
-            self.tune != "head"
-            or self.memory is None
-            or not self._features_fit(len(X), loss)
-        ):
-            return self._run(X)
-        head = self._get_runner().module.model_head
-        inputs = self._embed(X, "channel" if classifies else None)
-        with torch.inference_mode():
-            inputs = torch.from_numpy(inputs).to(next(head.parameters()).device)
-            outputs = head.classifier(inputs) if classifies else head(inputs)
-            return outputs.cpu().numpy()
-
-    def _check_groups(self, X, groups):
-        if groups is None:
-            return None
-        groups = np.asarray(groups)
-        check_consistent_length(X, groups)
-        return groups
-
-    def _validate(self, X, *, reset):
-        windows, _ = validate_windows(
-            self, X, reset=reset, n_channels=self.n_channels, dtype=WINDOW_TYPES
-        )
-        return windows
-
-
 def _spread_channel_vectors(module, generator):
     """Draw larger channel vectors than the published 0.02, for learning alone.
 
@@ -560,20 +287,6 @@ def _spread_channel_vectors(module, generator):
     """
     with torch.no_grad():
         module.channel_embed.normal_(0.0, _CHANNEL_SPREAD, generator=generator)
-
-
-def _moments(features, rows, weights):
-    """Return weighted mean and standard deviation of columns, in bounded memory."""
-    chunks = [rows[at : at + 4096] for at in range(0, len(rows), 4096)]
-    total = weights[rows].sum(dtype=np.float64)
-    mean = sum(weights[chunk] @ features[chunk].astype(np.float64) for chunk in chunks)
-    mean /= total
-    variance = sum(
-        weights[chunk] @ np.square(features[chunk] - mean) for chunk in chunks
-    )
-    std = np.sqrt(variance / total)
-    std[std <= 1e-6] = 1.0
-    return mean.astype(np.float32), std.astype(np.float32)
 
 
 def _encoder_arrays(state):

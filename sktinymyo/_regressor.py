@@ -6,7 +6,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
-from ._base import TinyMyoTunedEstimator
+from ._tuned import TinyMyoTunedEstimator
 
 __all__ = ["TinyMyoRegressor"]
 

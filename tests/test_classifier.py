@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from sktinymyo import TinyMyoClassifier
 from sktinymyo.exceptions import WeightsNotFoundError, WindowsError
@@ -49,6 +51,49 @@ def test_it_learns_and_agrees_with_itself(tune):
     np.testing.assert_allclose(
         model.predict_log_proba(X_new), np.log(probability), rtol=1e-4, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("tune", ["head", "all"])
+def test_logistic_start_is_that_of_scikit_learn(tune, n_classes):
+    X, y = make_windows(20)
+    kept = np.isin(y, np.unique(y)[:n_classes])
+    X, y = X[kept], y[kept]
+    weight = np.where(np.arange(len(y)) % 3 == 0, 2.0, 1.0)
+    model = make_model(
+        tune=tune, head_start="logistic", max_epochs=1, lr=1e-12, dropout=0.0
+    )
+    model.fit(X, y, sample_weight=weight)
+    embeddings = model.transform(X)
+    scaler = StandardScaler().fit(embeddings, sample_weight=weight)
+    reference = LogisticRegression(C=0.1, max_iter=500)
+    reference.fit(scaler.transform(embeddings), y, sample_weight=weight)
+    np.testing.assert_allclose(
+        model.predict_proba(X),
+        reference.predict_proba(scaler.transform(embeddings)),
+        atol=2e-3,
+    )
+
+
+def test_random_weights_start_with_a_random_head():
+    X, y = make_windows()
+    auto = make_model().fit(X, y).predict_proba(X)
+    drawn = make_model(head_start="random").fit(X, y).predict_proba(X)
+    solved = make_model(head_start="logistic").fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(auto, drawn)
+    assert not np.allclose(auto, solved, atol=1e-3)
+
+
+def test_logistic_start_bears_classes_that_come_later():
+    X, y = make_windows()
+    for known in (y == "fist", y != "rest"):
+        model = make_model(head_start="logistic")
+        model.partial_fit(X[known], y[known], classes=np.unique(y))
+        before = model.predict_proba(X)
+        assert np.isin(model.predict(X[known]), y[known]).all()
+        model.partial_fit(X, y)
+        assert model.score(X, y) > 0.8
+        assert not np.allclose(before, model.predict_proba(X))
 
 
 def test_class_weights_leave_the_scaling_alone():

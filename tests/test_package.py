@@ -37,11 +37,12 @@ LAYERS = [
     (2, {"datasets"}, {"numpy", "scipy", "pandas", "sklearn"}, {"signal"}),
     (2, {"_torch"}, {"numpy", "torch", "threadpoolctl"}, {"nn"}),
     (2, {"_embedding_cache"}, {"numpy", "sklearn", "joblib"}, set()),
+    (2, {"_linear_head"}, {"numpy", "torch", "sklearn"}, set()),
     (3, {"_training"}, {"numpy", "torch", "skorch", "sklearn", "tqdm"}, None),
     (4, {"preprocessing"}, {"numpy", "scipy", "sklearn"}, {"signal"}),
     (
         4,
-        {"_base", "_embedder", "_classifier", "_regressor", "_allconvnet"},
+        {"_base", "_tuned", "_embedder", "_classifier", "_regressor", "_allconvnet"},
         {"numpy", "scipy", "torch", "sklearn", "joblib"},
         None,
     ),

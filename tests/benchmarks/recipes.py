@@ -27,14 +27,13 @@ RECIPES = {
     "decay 0.5": {"layer_decay": 0.5},
     "decay 0.9": {"layer_decay": 0.9},
     "decay 1": {"layer_decay": 1.0},
-    "1 epoch": {"max_epochs": 1},
-    "2 epochs": {"max_epochs": 2},
+    "lr 4e-3": {"lr": 4e-3},
     "6 epochs": {"max_epochs": 6},
-    "12 epochs": {"max_epochs": 12},
+    "lr 2e-3, 6 epochs": {"lr": 2e-3, "max_epochs": 6},
+    "lr 2e-3, decay 0.5": {"lr": 2e-3, "layer_decay": 0.5},
     "dropout 0.2": {"dropout": 0.2},
     "head": {"tune": "head", "max_epochs": 20},
     "two blocks": {"tune": 2},
-    "batch 128": {"batch_size": 128, "lr": 1e-3},
     "amplitude": {"augment": "amplitude"},
 }
 
@@ -84,7 +83,7 @@ def main():
         started = time.perf_counter()
         values = results.compute(start | {"set": name, **parameters}, score)
         print(
-            f"{recipe:>12}: {np.mean(values['accuracy']):.4f} "
+            f"{recipe:>18}: {np.mean(values['accuracy']):.4f} "
             f"{[round(v, 3) for v in values['accuracy']]} "
             f"({time.perf_counter() - started:.0f} s)",
             flush=True,

@@ -1,0 +1,101 @@
+"""The linear head of a classifier, solved on embeddings that stay as they are."""
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+
+__all__ = ["moments", "scale_inputs", "set_linear", "solve_head", "unscale_inputs"]
+
+# Of the penalty, on standardised embeddings: chosen by tests/benchmarks/recipes.py
+# on people who appear in no other benchmark.
+_STRENGTH = 0.1
+_MOST_ITERATIONS = 500
+_CHUNK = 4096
+
+
+def moments(features, rows, weights):
+    """Return weighted mean and standard deviation of columns, in bounded memory.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_windows, n_features)
+        Embeddings.
+    rows : ndarray of int
+        Windows to learn from.
+    weights : ndarray of shape (n_windows,)
+        Weight of every window.
+
+    Returns
+    -------
+    mean, std : ndarray of float32, shape (n_features,)
+        A column that does not vary has the standard deviation 1.
+    """
+    chunks = [rows[at : at + _CHUNK] for at in range(0, len(rows), _CHUNK)]
+    total = weights[rows].sum(dtype=np.float64)
+    mean = sum(weights[chunk] @ features[chunk].astype(np.float64) for chunk in chunks)
+    mean /= total
+    variance = sum(
+        weights[chunk] @ np.square(features[chunk] - mean) for chunk in chunks
+    )
+    std = np.sqrt(variance / total)
+    std[std <= 1e-6] = 1.0
+    return mean.astype(np.float32), std.astype(np.float32)
+
+
+def solve_head(features, codes, weights, n_classes):
+    """Return the weights and biases of a penalised logistic regression.
+
+    Parameters
+    ----------
+    features : ndarray of float32, shape (n_windows, n_features)
+        Embeddings, standardised.
+    codes : ndarray of int, shape (n_windows,)
+        Number of the class of every window.
+    weights : ndarray of shape (n_windows,)
+        Weight of every window.
+    n_classes : int
+        Classes of the head; those that `codes` lacks get zeros.
+
+    Returns
+    -------
+    weight : ndarray of float32, shape (n_classes, n_features)
+    bias : ndarray of float32, shape (n_classes,)
+    """
+    weight = np.zeros((n_classes, features.shape[1]), dtype=np.float32)
+    bias = np.zeros(n_classes, dtype=np.float32)
+    present = np.unique(codes)
+    if len(present) == 1:
+        return weight, bias
+    model = LogisticRegression(C=_STRENGTH, max_iter=_MOST_ITERATIONS)
+    model.fit(features, codes, sample_weight=weights)
+    if len(present) == 2:
+        # One logit of the second class becomes two of the same difference.
+        weight[present] = np.outer([-0.5, 0.5], model.coef_[0])
+        bias[present] = np.array([-0.5, 0.5]) * model.intercept_[0]
+    else:
+        weight[present] = model.coef_
+        bias[present] = model.intercept_
+    return weight, bias
+
+
+@torch.no_grad()
+def set_linear(linear, weight, bias):
+    """Give a linear layer these values."""
+    linear.weight.copy_(torch.from_numpy(weight))
+    linear.bias.copy_(torch.from_numpy(bias))
+
+
+@torch.no_grad()
+def scale_inputs(linear, mean, std):
+    """Change a layer of features so that it takes standardised ones."""
+    device = linear.weight.device
+    linear.bias += linear.weight @ torch.from_numpy(mean).to(device)
+    linear.weight *= torch.from_numpy(std).to(device)
+
+
+@torch.no_grad()
+def unscale_inputs(linear, mean, std):
+    """Change a layer of standardised features so that it takes plain ones."""
+    device = linear.weight.device
+    linear.weight /= torch.from_numpy(std).to(device)
+    linear.bias -= linear.weight @ torch.from_numpy(mean).to(device)
