@@ -31,6 +31,7 @@ from .exceptions import (
 )
 from .nn import SIZES, TinyMyo, config_of_size
 from .weights import WeightsCard, load_weights
+from .weights._source import parse_source
 
 __all__ = ["WINDOW_TYPES", "TinyMyoEstimator"]
 
@@ -58,8 +59,10 @@ _CHANNEL_SPREAD = 0.2
 
 def _lasting_name(weights):
     """Return a name of the weights that stays right in another folder."""
-    path = Path(weights)
-    return str(path.resolve()) if path.exists() else str(weights)
+    if isinstance(weights, str) and weights == "random":
+        return weights
+    meaning = parse_source(weights)
+    return str(meaning.resolve()) if isinstance(meaning, Path) else str(weights)
 
 
 def _level_of_caller():
@@ -82,6 +85,11 @@ class TinyMyoEstimator(BaseEstimator):
         tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True
         return tags
+
+    def __repr__(self, N_CHAR_MAX=700):
+        text = super().__repr__(N_CHAR_MAX)
+        card = vars(self).get("weights_card_")
+        return text if card is None else f"{text}  # {card!r}"
 
     # -- state -----------------------------------------------------------------
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin, TransformerMixin
-from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -17,7 +17,7 @@ from sklearn.utils.validation import (
 
 from ._embedder import embedding_names
 from ._tuned import RANDOM_START, TinyMyoTunedEstimator, TuningDefaults
-from ._validation import check_choice, check_number
+from ._validation import check_choice, check_groups, check_number, refuse_missing
 
 __all__ = ["TinyMyoClassifier"]
 
@@ -282,7 +282,7 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
                 "classes or warm_start=False."
             )
         sample_weight, weights = self._check_weights(windows, y, sample_weight)
-        groups = self._check_groups(windows, groups)
+        groups = check_groups(windows, groups)
         if len(classes) == 1:
             warnings.warn(
                 f"y holds one class only, {classes.tolist()}: every prediction will be "
@@ -334,7 +334,9 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
                 "that will ever occur, for example classes=np.unique(y)."
             )
         if classes is not None:
-            classes = np.unique(column_or_1d(classes))
+            classes = column_or_1d(classes)
+            refuse_missing("classes", classes)
+            classes = np.unique(classes)
             if not first and not np.array_equal(classes, self.classes_):
                 raise ValueError(
                     f"classes={classes.tolist()} differs from the classes of the "
@@ -355,7 +357,7 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         if first:
             self.classes_ = known
             self._start(windows, sample_weight)
-        groups = self._check_groups(windows, groups)
+        groups = check_groups(windows, groups)
         self._continue(windows, codes, weights, groups, "cross-entropy", codes)
         return self
 
@@ -490,8 +492,7 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
             )
         y = column_or_1d(y, warn=True)
         check_consistent_length(windows, y)
-        if np.issubdtype(y.dtype, np.floating):
-            assert_all_finite(y, input_name="y")
+        refuse_missing("y", y)
         check_classification_targets(y)
         return y
 

@@ -7,6 +7,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
 from ._tuned import TinyMyoTunedEstimator
+from ._validation import check_groups
 
 __all__ = ["TinyMyoRegressor"]
 
@@ -285,7 +286,7 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
                 f"augment={self.augment!r} shifts windows in time, which the targets "
                 "with a time axis would not follow; pass 'published' or None."
             )
-        groups = self._check_groups(windows, groups)
+        groups = check_groups(windows, groups)
         if not continues:
             self.target_shape_ = y.shape[1:]
             values = y.reshape(len(y), -1, y.shape[-1] if y.ndim > 1 else 1)

@@ -13,7 +13,6 @@ from sklearn.model_selection import (
     StratifiedShuffleSplit,
 )
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_consistent_length
 
 from ._base import WINDOW_TYPES, TinyMyoEstimator
 from ._linear_head import (
@@ -354,13 +353,6 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
             inputs = torch.from_numpy(inputs).to(next(head.parameters()).device)
             outputs = head.classifier(inputs) if classifies else head(inputs)
             return outputs.cpu().numpy()
-
-    def _check_groups(self, X, groups):
-        if groups is None:
-            return None
-        groups = np.asarray(groups)
-        check_consistent_length(X, groups)
-        return groups
 
     def _validate(self, X, *, reset):
         windows, _ = validate_windows(

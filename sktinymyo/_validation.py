@@ -3,12 +3,24 @@
 import numbers
 
 import numpy as np
-from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils._missing import is_pandas_na, is_scalar_nan
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
 
 from .exceptions import WindowsError
 
-__all__ = ["check_choice", "check_number", "check_recording", "validate_windows"]
+__all__ = [
+    "check_choice",
+    "check_groups",
+    "check_number",
+    "check_recording",
+    "refuse_missing",
+    "validate_windows",
+]
 
 
 def check_choice(name, value, choices):
@@ -257,6 +269,55 @@ def validate_windows(
             "and EMGResampler or another window length for other samples."
         )
     return windows, flat
+
+
+def refuse_missing(name, values):
+    """Raise a ValueError if labels or groups hold NaN, None or pandas.NA."""
+    if values.dtype.kind != "O":
+        assert_all_finite(values, input_name=name)
+        return
+    missing = [
+        row
+        for row, value in enumerate(values)
+        if value is None or is_pandas_na(value) or is_scalar_nan(value)
+    ]
+    if missing:
+        raise ValueError(
+            f"{name} is {values[missing[0]]!r} for {len(missing)} of {len(values)} "
+            f"windows, first for window {missing[0]}; leave these windows out."
+        )
+
+
+def check_groups(windows, groups):
+    """Return one group for every window as an array, or None.
+
+    Parameters
+    ----------
+    windows : ndarray of shape (n_windows, ...)
+        What the groups belong to.
+    groups : array-like of shape (n_windows,) or None
+        Names of any type.
+
+    Returns
+    -------
+    groups : ndarray of shape (n_windows,) or None
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer groups than windows, or one is missing.
+    """
+    if groups is None:
+        return None
+    groups = np.asarray(groups)
+    if groups.ndim != 1:
+        raise ValueError(
+            f"groups must hold one entry for each window; got shape {groups.shape}. "
+            "Where person and session are two columns, join them to one."
+        )
+    check_consistent_length(windows, groups)
+    refuse_missing("groups", groups)
+    return groups
 
 
 def _check_finite(windows):

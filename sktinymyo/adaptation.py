@@ -8,7 +8,7 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.metrics import accuracy_score
 from sklearn.pipeline import Pipeline
-from sklearn.utils import assert_all_finite, column_or_1d, get_tags
+from sklearn.utils import column_or_1d, get_tags
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -22,7 +22,12 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from ._validation import check_number, validate_windows
+from ._validation import (
+    check_groups,
+    check_number,
+    refuse_missing,
+    validate_windows,
+)
 from .signal import align_maps, strength_map
 
 __all__ = ["ArmbandAlignedClassifier"]
@@ -208,7 +213,7 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
         )
         self._flat = flat and self.n_channels is None
         y = self._check_y(windows, y)
-        wearings = _check_groups(windows, groups)
+        wearings = _wearings(windows, groups)
         weight = _check_weight(windows, sample_weight)
         passed_on = self._passed_on(groups, weight, fit_params)
         estimator = clone(self.estimator)
@@ -233,7 +238,7 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
             )
         y = column_or_1d(y, warn=True)
         check_consistent_length(windows, y)
-        _refuse_missing("y", y)
+        refuse_missing("y", y)
         check_classification_targets(y)
         return y
 
@@ -281,7 +286,7 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
         windows, _ = validate_windows(
             self, X, reset=False, n_channels=self.n_channels, dtype=_WINDOW_TYPES
         )
-        return windows, _check_groups(windows, groups)
+        return windows, _wearings(windows, groups)
 
     def _find_turns(self, windows, wearings):
         turns = dict.fromkeys(wearings, 0)
@@ -382,29 +387,11 @@ def _takes_weights(estimator):
     return "sample_weight" in parameters or takes_others
 
 
-def _refuse_missing(name, values):
-    assert_all_finite(values, input_name=name)
-    if values.dtype.kind == "O":
-        missing = [row for row, value in enumerate(values) if value is None]
-        if missing:
-            raise ValueError(
-                f"{name} is None for {len(missing)} of {len(values)} windows, first "
-                f"for window {missing[0]}; leave these windows out."
-            )
-
-
-def _check_groups(windows, groups):
+def _wearings(windows, groups):
     """Return the rows of every wearing, by its name."""
+    groups = check_groups(windows, groups)
     if groups is None:
         return {0: np.arange(len(windows))}
-    groups = np.asarray(groups)
-    if groups.ndim != 1:
-        raise ValueError(
-            f"groups must hold one entry for each window; got shape {groups.shape}. "
-            "Where person and session are two columns, join them to one."
-        )
-    check_consistent_length(windows, groups)
-    _refuse_missing("groups", groups)
     names, members = np.unique(groups, return_inverse=True)
     return {
         name: np.flatnonzero(members == code)

@@ -4,6 +4,7 @@ import copy
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
@@ -421,3 +422,37 @@ def test_the_default_weights_are_the_open_ones():
     X, y = make_windows()
     model = TinyMyoClassifier(tune="head", max_epochs=1).fit(X, y)
     assert model.weights_card_.name == "tinymyo-open"
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (np.zeros((24, 2)), r"groups must hold one entry.*\(24, 2\)"),
+        ([None] * 24, "groups is None for 24 of 24 windows"),
+        (np.zeros(3), "inconsistent numbers of samples"),
+    ],
+)
+def test_groups_that_name_nothing_are_refused(groups, message):
+    X, y = make_windows()
+    with pytest.raises(ValueError, match=message):
+        make_model().fit(X, y, groups=groups)
+
+
+def test_missing_labels_are_refused():
+    X, y = make_windows()
+    y = y.astype(object)
+    y[3] = pd.NA
+    with pytest.raises(ValueError, match=r"y is <NA> for 1 of 24.*window 3"):
+        make_model().fit(X, y)
+    with pytest.raises(ValueError, match="classes contains NaN"):
+        make_model().partial_fit(X, np.arange(24) % 3, classes=[0.0, 1.0, np.nan])
+
+
+def test_fitted_estimators_tell_their_weights_in_one_line():
+    X, y = make_windows()
+    model = make_model()
+    assert "#" not in repr(model)
+    text = repr(model.fit(X, y))
+    assert text.endswith(f"# {model.weights_card_!r}")
+    assert "\n" not in text
+    assert "random (nano)" in text

@@ -268,6 +268,17 @@ class TestFrozenEncoder:
         monkeypatch.chdir(tmp_path)
         np.testing.assert_array_equal(pickle.loads(content).predict_proba(X), expected)
 
+    def test_folder_of_the_same_name(self, windows, tmp_path, monkeypatch):
+        """A folder named like packaged weights does not stand in for them."""
+        X, y = windows
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "tinymyo-open-small").mkdir()
+        model = TinyMyoClassifier("tinymyo-open-small", tune="head", max_epochs=1)
+        content = pickle.dumps(model.fit(X, y))
+        np.testing.assert_array_equal(
+            pickle.loads(content).predict(X), model.predict(X)
+        )
+
     def test_file_is_gone(self, frozen, weights_file, windows, tmp_path):
         """Loading works; the error at prediction names the file."""
         X, y = windows

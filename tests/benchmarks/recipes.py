@@ -54,15 +54,20 @@ def main():
     from sklearn.model_selection import GroupKFold
 
     from sktinymyo import TinyMyoClassifier
+    from sktinymyo.weights import load_weights
 
     name = next(iter(DEVELOPMENT))
     X, y, persons = development_sets(options.data)[name]
     rows = slice(None, None, -(-len(y) // MOST_WINDOWS))
     X, y, persons = X[rows], y[rows], persons[rows]
     splits = list(GroupKFold(5).split(X, y, persons))
-    start = {"weights": Path(options.weights).name}
     if options.weights == "random":
-        start["weights"] += f" ({options.size})"
+        start = {"weights": f"random ({options.size})"}
+    else:
+        start = {
+            "weights": Path(options.weights).name,
+            "sha256": load_weights(options.weights).sha256[:12],
+        }
     for recipe in options.recipes:
         parameters = BASE | RECIPES[recipe]
 

@@ -18,6 +18,7 @@ METHODS = {
     "forest": "random forest on features",
     "logistic": "LogisticRegression on features",
     "lda-aligned": "LDA on features, armbands aligned",
+    "forest-aligned": "random forest on features, armbands aligned",
     "minirocket": "MiniRocket",
     "embed-random": "frozen, random weights + LogisticRegression",
     "embed-open": "frozen, open weights + LogisticRegression",
@@ -25,6 +26,7 @@ METHODS = {
     "union-open": "frozen, open weights, and features + LogisticRegression",
     "tuned-random": "tuned from random weights",
     "tuned-open": "tuned from open weights",
+    "tuned-random-aligned": "tuned from random weights, armbands aligned",
     "tuned-open-aligned": "tuned from open weights, armbands aligned",
 }
 SETS = {
@@ -52,10 +54,11 @@ CALIBRATIONS = {
 GOALS = {("people", "cote"): 0.80, ("people", "3dc"): 0.50}
 CONTENDERS = {
     "features": ("lda", "svm", "forest", "logistic"),
-    "features, aligned": ("lda-aligned",),
     "MiniRocket": ("minirocket",),
-    "random weights": ("embed-random", "tuned-random"),
+    "random weights": ("embed-random", "union-random", "tuned-random"),
     "open weights": ("embed-open", "union-open", "tuned-open"),
+    "features, aligned": ("lda-aligned", "forest-aligned"),
+    "random weights, aligned": ("tuned-random-aligned",),
     "open weights, aligned": ("tuned-open-aligned",),
 }
 
@@ -154,9 +157,9 @@ def _table(records, protocol):
         )
         rows.setdefault(place, {})[key["repetitions"], key["form"]] = variant
     numbers = sorted({n for cells in rows.values() for n, _ in cells}, key=str)
-    one_unit = len({record["key"]["unit"] for record in records}) == 1
     folds = protocol in ("people", "calibration")
-    unit = "days" if one_unit else "folds" if folds else "people"
+    days = records[0]["key"]["set"] == "multiday"
+    unit = "days" if days else "folds" if folds else "people"
     head = ["method", "data"]
     if protocol == "calibration":
         head.append("known repetition")
@@ -184,7 +187,8 @@ def _row(cells, numbers, protocol):
     parts = first[0]["values"].get("parts", {})
     units = {record["key"]["unit"] for record in first}
     draws = {(r["key"]["seed"], r["key"].get("draw")) for r in first}
-    row += [len(parts) if len(units) == 1 and parts else len(units), len(draws)]
+    days = key["set"] == "multiday"
+    row += [len(parts) if days else len(units), len(draws)]
     for n in numbers:
         for form in FORMS:
             found = cells.get((n, form), [])
@@ -200,7 +204,7 @@ def _cell(records, name, place):
         return ""
     means, _ = over_units(records, lambda values: values[name])
     parts = records[0]["values"].get("parts")
-    if len(means) == 1 and parts:
+    if records[0]["key"]["set"] == "multiday":
         deviation = statistics.pstdev([scores[place] for scores in parts.values()])
         return f"{means[0]:.3f} ± {deviation:.3f}"
     return spread(means)

@@ -22,8 +22,9 @@ in ``TUNING`` of ``transfer_methods.py``. Beside the networks: LDA, linear SVM, 
 forest and LogisticRegression on time-domain features, and MiniRocket, which needs an
 environment of its own (``minirocket/requirements.txt``).
 
-Windows of 200 ms every 100 ms, unfiltered; networks get recordings above 200 Hz
-resampled to 200 Hz, the rate of their pretraining. Every method comes in two forms:
+Windows of 200 ms every 100 ms, unfiltered; networks get recordings above 500 Hz
+resampled to 500 Hz, one of the rates of their pretraining: at 1000 Hz they take twice
+as long. Every method comes in two forms:
 ``raw``, and ``person``: every channel of a person (shift: of a person on a day or in a
 session) is scaled by mean and spread of the unlabelled windows of this person on the
 same side of the split (calibration: of the one known repetition alone). All scalers,
@@ -148,8 +149,8 @@ def _amounts(protocol, method, wanted):
     # MiniRocket makes 10,000 features of each window: gigabytes for a whole set.
     if method not in FEATURE_BASED:
         return ("reduced",)
-    # Fitted anew for every person and draw: minutes for all but LDA.
-    if protocol == "calibration" and method != "lda":
+    # Fitted anew for every person: hours on all windows.
+    if protocol == "calibration":
         return ("reduced",)
     return ("full", "reduced")
 

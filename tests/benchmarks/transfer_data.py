@@ -20,14 +20,14 @@ import functools
 from dataclasses import dataclass, field
 
 SETS = {
-    "3dc": {"name": "3dc_q4", "part": None, "network_sfreq": 200.0},
+    "3dc": {"name": "3dc_q4", "part": None, "network_sfreq": 500.0},
     "cote": {"name": "cote_allard_myo", "part": 0, "network_sfreq": None},
     "ciil": {"name": "ciil", "part": 0, "network_sfreq": None},
     "ciil-shift": {"name": "ciil", "part": 1, "network_sfreq": None},
     "multiday": {
         "name": "multiday_1024hz_25days",
         "part": None,
-        "network_sfreq": 200.0,
+        "network_sfreq": 500.0,
     },
 }
 WINDOW, STEP = 0.2, 0.1
@@ -46,6 +46,8 @@ SESSIONS = {
 }
 REPETITIONS = (1, 2, 4)
 N_DRAWS = 3
+# Repetitions that calibration tries, each of them alone.
+N_KNOWN = 1
 FORMS = ("raw", "person")
 # Persons, and the most windows on each side of a split, that networks see.
 REDUCED = {
@@ -205,7 +207,7 @@ def _with_known(split, name, meta):
         person = first & (mine["subject"] == subject).to_numpy()
         draws[int(subject)] = [
             split.test[person & (mine["repetition"] == draw).to_numpy()]
-            for draw in range(N_DRAWS)
+            for draw in range(N_KNOWN)
         ]
     return Split(split.unit, split.train, split.test[~first], draws)
 

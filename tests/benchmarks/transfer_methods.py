@@ -4,13 +4,14 @@ from methods import CLASSICAL, FEATURES, classifier
 
 FROZEN = ("embed-open", "embed-random", "union-open", "union-random")
 TUNED = ("tuned-open", "tuned-random")
+TUNED_ALIGNED = tuple(f"{name}-aligned" for name in TUNED)
 # The same inside ArmbandAlignedClassifier, which undoes the turn of the armband.
-ALIGNED = ("lda-aligned", "tuned-open-aligned")
-NETWORKS = (*FROZEN, *TUNED, "tuned-open-aligned")
+ALIGNED = ("lda-aligned", "forest-aligned", *TUNED_ALIGNED)
+NETWORKS = (*FROZEN, *TUNED, *TUNED_ALIGNED)
 # Methods whose result does not depend on a seed.
 FIXED = ("lda", "lda-aligned", "svm", "logistic", "embed-open", "union-open")
 # Methods of which one seed takes minutes: the spread is that of persons or folds.
-COSTLY = (*TUNED, "tuned-open-aligned", "minirocket")
+COSTLY = (*TUNED, *TUNED_ALIGNED, "minirocket")
 
 # Keyword arguments of the networks for each protocol: of TinyMyoEmbedder
 # ("frozen"), else of TinyMyoClassifier. "head" and "all" are set for partial_fit.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from _common import thin
-from transfer_data import N_DRAWS, load_windows, scale_groups
+from transfer_data import N_KNOWN, load_windows, scale_groups
 from transfer_methods import ALIGNED, CALIBRATION, TUNED, build, weights_of
 
 RUN_MINIROCKET = Path(__file__).parent / "minirocket" / "run.py"
@@ -63,11 +63,6 @@ def modes_of(method):
     return ("alone",) if method == "minirocket" else ("added", "alone")
 
 
-def draws_of(method):
-    """Return the repetitions that calibration tries; one where each takes long."""
-    return range(1 if method in TUNED else N_DRAWS)
-
-
 def extras_of(key):
     """List what tells the records of one task apart."""
     if key["protocol"] != "calibration":
@@ -75,7 +70,7 @@ def extras_of(key):
     return [
         {"calibration": mode, "draw": draw}
         for mode in ("none", *modes_of(key["method"]))
-        for draw in draws_of(key["method"])
+        for draw in range(N_KNOWN)
     ]
 
 
@@ -114,7 +109,7 @@ def cases_of(task):
         extra = {"calibration": mode, "draw": draw}
         return extra, windows(mine, known), y[mine], parts[mine]
 
-    draws = draws_of(key["method"])
+    draws = range(N_KNOWN)
     yield Case(*training, [tests_of("none", draw, list(split.draws)) for draw in draws])
     for person, known_of_draw in split.draws.items():
         for draw in draws:
