@@ -60,7 +60,7 @@ REGISTRY = _by_name(
     RegisteredWeights(
         card=WeightsCard(
             name="tinymyo-open",
-            sha256="ce110ddfec4f9b64222623864f02f74f4a4c2f61333c8cb4c70baafb7ca8d255",
+            sha256="0c820016cbc7f801062a36bd05aa81cf8535ed36d02a8edcc3c8ad6a2ca649b0",
         ),
         packaged=True,
         default=True,
@@ -68,7 +68,7 @@ REGISTRY = _by_name(
     RegisteredWeights(
         card=WeightsCard(
             name="tinymyo-open-small",
-            sha256=("0ae54efb295d7062b7eba1be8504252ce64a242df091fdc54d4fc88c2a5d2640"),
+            sha256=("fde64a7d5c481ee2ae8cac3e8354b5d75ce04f88d2f9c8911de61d991cd8aabc"),
         ),
         packaged=True,
     ),

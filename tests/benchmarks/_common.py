@@ -21,7 +21,14 @@ PACKAGES = (
     "libemg",
 )
 # What follows them names a place on this machine.
-PATH_OPTIONS = ("--data", "--authors", "--out", "--weights", "--minirocket-python")
+PATH_OPTIONS = (
+    "--data",
+    "--authors",
+    "--out",
+    "--weights",
+    "--models",
+    "--minirocket-python",
+)
 
 
 def machine():

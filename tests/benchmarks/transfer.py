@@ -45,12 +45,12 @@ from _common import RESULTS, Results, limit_threads
 from methods import CLASSICAL
 from transfer_data import (
     FORMS,
-    N_DRAWS,
     REDUCED,
     REPETITIONS,
     SETS,
     WINDOW,
     load_windows,
+    n_draws,
     splits_of,
     spread_persons,
 )
@@ -110,6 +110,7 @@ def tasks_of(protocol, name, method, options, sha256):
         "size": options.size,
         "device": options.device,
         "minirocket_python": options.minirocket_python,
+        "models": options.models,
     }
     tasks = []
     for amount in _amounts(protocol, method, options.amount):
@@ -117,9 +118,13 @@ def tasks_of(protocol, name, method, options, sha256):
         if amount == "full":
             fewer = dict.fromkeys(fewer)
         for n in REPETITIONS if protocol == "few-labels" else (None,):
-            for seed in _seeds(protocol, method, amount, options.seeds):
+            if n is None:
+                seeds = _seeds(method, amount, options.seeds)
+            else:
+                seeds = options.seeds or range(n_draws(name, meta, n))
+            for seed in seeds:
                 splits = splits_of(name, protocol, meta, repetitions=n, draw=seed)
-                for form in options.forms:
+                for form in _forms(protocol, method, options.forms):
                     key = {
                         "set": name,
                         "protocol": protocol,
@@ -155,10 +160,17 @@ def _amounts(protocol, method, wanted):
     return ("full", "reduced")
 
 
-def _seeds(protocol, method, amount, wanted):
-    """Return the seeds, which are also the draws of "few-labels"."""
-    if protocol == "few-labels":
-        return wanted or list(range(N_DRAWS))
+def _forms(protocol, method, wanted):
+    """Return the forms of scaling that a method is tried with."""
+    if protocol == "few-labels" and method in TUNED:
+        # Tuned networks scale by the statistics of their training windows, which
+        # are those of the person.
+        return [form for form in wanted if form == "raw"]
+    return wanted
+
+
+def _seeds(method, amount, wanted):
+    """Return the seeds; those of "few-labels" are its draws."""
     if method in FIXED:
         return (wanted or [0])[:1]
     costly = method in COSTLY or (method == "forest" and amount == "full")
@@ -240,6 +252,10 @@ def parse():
         "--minirocket-python",
         metavar="PATH",
         help="python of the environment with aeon; without it MiniRocket is left out",
+    )
+    add(
+        "--models",
+        help="folder for the networks of unseen people, which calibration needs again",
     )
     add("--data", help="folder with the packed sets")
     add("--out", type=Path, default=RESULTS, help="folder for the results")

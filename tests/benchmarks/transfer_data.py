@@ -185,11 +185,36 @@ def _persons(name, protocol, meta, repetitions, draw):
     ]
 
 
-def _drawn(meta, sessions, n, draw):
-    """Mark the windows of the n repetitions of the pool that begin with `draw`."""
+def n_draws(name, meta, repetitions):
+    """Return how often "few-labels" draws; once if it takes the whole pool.
+
+    Parameters
+    ----------
+    name : str
+        One of SETS.
+    meta : pandas.DataFrame
+        One row per window.
+    repetitions : int
+        How many are drawn.
+
+    Returns
+    -------
+    n : int
+    """
+    sessions, _ = SESSIONS[name, "few-labels"]
+    return 1 if repetitions >= len(_pool(meta, sessions)) else N_DRAWS
+
+
+def _pool(meta, sessions):
+    """List the repetitions, as (session, repetition), to draw from."""
     mine = meta[meta["session"].isin(sessions)]
     names = mine[["session", "repetition"]].drop_duplicates()
-    pool = sorted(names.itertuples(index=False, name=None))
+    return sorted(names.itertuples(index=False, name=None))
+
+
+def _drawn(meta, sessions, n, draw):
+    """Mark the windows of the n repetitions of the pool that begin with `draw`."""
+    pool = _pool(meta, sessions)
     wanted = {pool[(draw + k) % len(pool)] for k in range(n)}
     pairs = zip(meta["session"], meta["repetition"], strict=True)
     return [pair in wanted for pair in pairs]

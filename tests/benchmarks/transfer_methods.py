@@ -13,28 +13,22 @@ FIXED = ("lda", "lda-aligned", "svm", "logistic", "embed-open", "union-open")
 # Methods of which one seed takes minutes: the spread is that of persons or folds.
 COSTLY = (*TUNED, *TUNED_ALIGNED, "minirocket")
 
-# Keyword arguments of the networks for each protocol: of TinyMyoEmbedder
-# ("frozen"), else of TinyMyoClassifier. "head" and "all" are set for partial_fit.
+# Of TinyMyoEmbedder.
+FROZEN_OPTIONS = {"pooling": "channel"}
+# Of TinyMyoClassifier, by what it starts from; chosen by recipes.py.
 TUNING = {
-    "frozen": {"pooling": "channel"},
-    "few-labels": {},
-    "people": {},
-    "calibration": {},
-    "shift": {},
+    "open": {"lr": 2e-3, "layer_decay": 0.7, "head_start": "logistic"},
+    "random": {"lr": 1e-3, "layer_decay": 1.0, "head_start": "random"},
 }
+# Windows that a network sees in training, repeated ones counted, and the fewest and
+# most epochs.
+VIEWS = {"open": 15_000, "random": 30_000}
+EPOCHS = {"open": (3, 20), "random": (5, 60)}
+# How partial_fit goes on from the model of other people.
 CALIBRATION = {
-    "head": {"tune": "head", "max_epochs": 20},
-    "all": {"tune": "all", "max_epochs": 10, "lr": 1e-4},
+    "head": {"tune": "head", "max_epochs": 20, "lr": 5e-4},
+    "all": {"tune": "all", "max_epochs": 10, "lr": 5e-4},
 }
-# Windows that a network sees in training, repeated ones counted; gives max_epochs
-# where TUNING does not name it.
-VIEWS = {
-    "few-labels": 5_000,
-    "people": 30_000,
-    "calibration": 30_000,
-    "shift": 6_000,
-}
-EPOCHS = (5, 60)
 
 
 def plain(method):
@@ -58,24 +52,23 @@ def options_of(method, protocol):
     """Return the part of the recipe that a result depends on, for its key."""
     method = plain(method)
     if method in FROZEN:
-        return TUNING["frozen"]
+        return FROZEN_OPTIONS
     if method not in TUNED:
         return {}
-    options = {"views": VIEWS[protocol]} | TUNING[protocol]
+    start = method.removeprefix("tuned-")
+    options = {"views": VIEWS[start], "epochs": list(EPOCHS[start])} | TUNING[start]
     if protocol == "calibration":
         options |= {f"calibration_{name}": kept for name, kept in CALIBRATION.items()}
     return options
 
 
-def build(method, protocol, *, n_train, seed=0, weights=None, size=None, device="cpu"):
+def build(method, *, n_train, seed=0, weights=None, size=None, device="cpu"):
     """Return an unfitted model.
 
     Parameters
     ----------
     method : str
         Short name.
-    protocol : str
-        Which part of TUNING applies.
     n_train : int
         Training windows, from which VIEWS makes a number of epochs.
     seed : int, default=0
@@ -105,7 +98,6 @@ def build(method, protocol, *, n_train, seed=0, weights=None, size=None, device=
     if method in ALIGNED:
         inside = build(
             plain(method),
-            protocol,
             n_train=n_train,
             seed=seed,
             weights=weights,
@@ -123,13 +115,13 @@ def build(method, protocol, *, n_train, seed=0, weights=None, size=None, device=
     if weights == "random":
         common["size"] = size
     if method in FROZEN:
-        embedder = TinyMyoEmbedder(**common, **TUNING["frozen"])
+        embedder = TinyMyoEmbedder(**common, **FROZEN_OPTIONS)
         if method.startswith("union"):
             embedder = make_union(embedder, features)
         return make_pipeline(embedder, StandardScaler(), head)
     if method in TUNED:
-        low, high = EPOCHS
-        epochs = min(max(VIEWS[protocol] // n_train, low), high)
-        options = {"max_epochs": epochs} | TUNING[protocol]
-        return TinyMyoClassifier(**common, **options)
+        start = method.removeprefix("tuned-")
+        low, high = EPOCHS[start]
+        epochs = min(max(VIEWS[start] // n_train, low), high)
+        return TinyMyoClassifier(**common, max_epochs=epochs, **TUNING[start])
     raise SystemExit(f"method {method!r} is not known.")

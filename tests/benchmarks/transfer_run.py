@@ -9,7 +9,16 @@ from pathlib import Path
 
 from _common import thin
 from transfer_data import N_KNOWN, load_windows, scale_groups
-from transfer_methods import ALIGNED, CALIBRATION, TUNED, build, weights_of
+from transfer_methods import (
+    ALIGNED,
+    CALIBRATION,
+    TUNED,
+    build,
+    is_network,
+    options_of,
+    plain,
+    weights_of,
+)
 
 RUN_MINIROCKET = Path(__file__).parent / "minirocket" / "run.py"
 
@@ -179,6 +188,35 @@ class Answers:
         return records
 
 
+def fitted(case, key, environment):
+    """Return a fitted model; networks of unseen people are fitted once for all."""
+    import joblib
+
+    path = None
+    unseen = key["protocol"] in ("people", "calibration")
+    if environment["models"] is not None and unseen and is_network(key["method"]):
+        parts = {name: key[name] for name in key if name not in ("protocol", "options")}
+        parts["options"] = options_of(key["method"], "people")
+        name = joblib.hash((parts, case.X, case.y))
+        path = Path(environment["models"]) / f"{name}.joblib"
+        if path.exists():
+            return joblib.load(path)
+    model = build(
+        key["method"],
+        n_train=len(case.y),
+        seed=key["seed"],
+        weights=weights_of(key["method"], environment["weights"]),
+        size=environment["size"],
+        device=environment["device"],
+    )
+    grouped = plain(key["method"]) in TUNED or key["method"] in ALIGNED
+    model.fit(case.X, case.y, **({"groups": case.groups} if grouped else {}))
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        joblib.dump(model, path)
+    return model
+
+
 def run_task(task):
     """Compute all records of a task."""
     key, environment = task.key, task.environment
@@ -187,29 +225,19 @@ def run_task(task):
     for case in cases_of(task):
         started = time.perf_counter()
         if case.tune is None:
-            model = build(
-                key["method"],
-                key["protocol"],
-                n_train=len(case.y),
-                seed=key["seed"],
-                weights=weights_of(key["method"], environment["weights"]),
-                size=environment["size"],
-                device=environment["device"],
-            )
-            grouped = key["method"] in (*TUNED, *ALIGNED)
-            model.fit(case.X, case.y, **({"groups": case.groups} if grouped else {}))
+            model = fitted(case, key, environment)
             base = model if base is None else base
         else:
             model = copy.deepcopy(base).set_params(**CALIBRATION[case.tune])
             model.partial_fit(case.X, case.y, groups=case.groups)
-        fitted = time.perf_counter()
+        ready = time.perf_counter()
         predictions = [
             model.predict(X, groups=parts)
             if key["method"] in ALIGNED
             else model.predict(X)
             for _, X, _, parts in case.tests
         ]
-        answers.add(case, predictions, fitted - started, time.perf_counter() - fitted)
+        answers.add(case, predictions, ready - started, time.perf_counter() - ready)
     return answers.records()
 
 

@@ -15,7 +15,7 @@ from sktinymyo.weights import load_weights, read_card
 
 NAMES = ["tinymyo-open", "tinymyo-open-small"]
 REFERENCE = Path(__file__).parent / "open_embeddings.npz"
-REFERENCE_SHA256 = "6ae51e76037636a9c85a048c3b7c8ae4fd37b1f2ab3aeff8ffa493233ad72daf"
+REFERENCE_SHA256 = "14b7a646ac93c85bf43d1526ea2596e9ce9398013b6f0575043fe456fa5e413e"
 PROJECT = Path(sktinymyo.__file__).parent.parent
 
 
