@@ -12,6 +12,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from ._contract import describe_breach
 from ._embedding_cache import EmbeddingCache
 from ._torch import (
     ModuleRunner,
@@ -194,27 +195,27 @@ class TinyMyoEstimator(BaseEstimator):
             )
             return module, card, None
         loaded = load_weights(self.weights)
-        self._check_contract(loaded.card)
+        self._check_contract(loaded.card, loaded.config.patch_size)
         config = replace(loaded.config, **rates)
         module = TinyMyo(config, generator=make_generator(seed)).float()
         load_arrays(module, _encoder_arrays(loaded.state))
         source = {"weights": _lasting_name(self.weights), "sha256": loaded.sha256}
         return module, loaded.card, source
 
-    def _check_contract(self, card):
+    def _check_contract(self, card, patch_size):
         """Warn if the windows are not of the kind that the weights learned from."""
         if self.sfreq is None:
             return
-        mismatches = card.find_mismatches(
-            sfreq=self.sfreq, n_channels=self.n_channels_in_
+        message = describe_breach(
+            card,
+            sfreq=self.sfreq,
+            n_channels=self.n_channels_in_,
+            n_times=self.n_times_in_,
+            patch_size=patch_size,
         )
-        if mismatches:
+        if message is not None:
             warnings.warn(
-                f"X is not what the weights {card.name[:80]!r} learned from. "
-                f"{'; '.join(mismatches)}. Otherwise pretraining may be of little use "
-                "(sfreq=None compares nothing).",
-                WeightsContractWarning,
-                stacklevel=_level_of_caller(),
+                message, WeightsContractWarning, stacklevel=_level_of_caller()
             )
 
     def _forget(self):

@@ -26,6 +26,7 @@ __all__ = [
     "pool_tokens",
     "resolve_device",
     "resolve_precision",
+    "rounding_of",
     "windows_per_call",
 ]
 
@@ -202,24 +203,28 @@ class WindowScaler:
         for chunk in chunks:
             centred = X[chunk] - mean[:, np.newaxis]
             variance += weights[chunk] @ np.einsum("nct,nct->nc", centred, centred)
-        std = np.sqrt(variance / total)
-        std[_is_constant(std, mean, X.dtype)] = 1.0
+        std = _usable(np.sqrt(variance / total), mean, X.dtype)
         self.mean, self.std = mean, std
         return self
 
+    def statistics_of(self, X):
+        """Return what windows are scaled by: mean and deviation, or (None, None)."""
+        if self.method is None:
+            return None, None
+        if self.method == "channel":
+            return self.mean[:, np.newaxis], self.std[:, np.newaxis]
+        values = X.astype(np.float64)
+        mean = values.mean(axis=2, keepdims=True)
+        values -= mean
+        std = values.std(axis=2, keepdims=True)
+        return mean, _usable(std, mean, X.dtype)
+
     def to_tensor(self, X):
         """Return windows as a new float32 tensor, scaled; X is left as it is."""
-        dtype = X.dtype
-        if self.method == "channel":
+        mean, std = self.statistics_of(X)
+        if mean is not None:
             X = X.astype(np.float64)
-            X -= self.mean[:, np.newaxis]
-            X /= self.std[:, np.newaxis]
-        elif self.method == "window":
-            X = X.astype(np.float64)
-            mean = X.mean(axis=2, keepdims=True)
             X -= mean
-            std = X.std(axis=2, keepdims=True)
-            std[_is_constant(std, mean, dtype)] = 1.0
             X /= std
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = np.array(X, dtype=np.float32, order="C")
@@ -233,10 +238,18 @@ class WindowScaler:
         return torch.from_numpy(scaled)
 
 
-def _is_constant(std, mean, dtype):
-    """Tell channels of which only rounding is left: no signal to amplify."""
-    epsilon = np.finfo(dtype if np.issubdtype(dtype, np.floating) else np.float64).eps
-    return std <= 10 * epsilon * np.abs(mean)
+def rounding_of(dtype):
+    """Return the relative size of differences that are rounding, not signal.
+
+    Half floats are how small files are made, not how signals are computed.
+    """
+    single = dtype.kind == "f" and dtype.itemsize <= 4
+    return np.finfo(np.float32 if single else np.float64).eps
+
+
+def _usable(std, mean, dtype):
+    """Replace deviations that are nothing but rounding by one."""
+    return np.where(std <= 10 * rounding_of(dtype) * np.abs(mean), 1.0, std)
 
 
 class ModuleRunner:

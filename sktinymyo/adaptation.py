@@ -1,5 +1,6 @@
 """Adaptation to a new wearing of the electrodes, without labels of it."""
 
+import warnings
 from dataclasses import replace
 from inspect import Parameter, signature
 
@@ -35,6 +36,14 @@ __all__ = ["ArmbandAlignedClassifier"]
 # Weight of the agreement of maps beside the information, both at most 1. It breaks
 # the ties of classifiers that are sure of everything.
 _WEIGHT_OF_MAP = 0.3
+_NO_GROUPS = (
+    "fit got no groups, so all windows count as one wearing and training people are "
+    "not aligned. In cross_val_score, groups reach only the splitter: call "
+    "sklearn.set_config(enable_metadata_routing=True), then "
+    "set_fit_request(groups=True).set_score_request(groups=True) on this classifier, "
+    "and pass params={'groups': ...} in place of groups=. If all windows are of one "
+    "wearing, pass align_training=False."
+)
 # Kept as they come; the first is what all other types become.
 _WINDOW_TYPES = [
     np.float64,
@@ -74,7 +83,7 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
         It gets the windows in their own type.
     align_training : bool, default=True
         Turn the wearings of the training windows too. False leaves them as they
-        are, for recordings made with the armband in one place.
+        are, for recordings of a single wearing or with the armband in one place.
     max_windows : int, default=400
         Windows of a wearing from which its turn is found, evenly spread; bounds the
         time, which is that of ``n_channels`` predictions for each of them.
@@ -112,9 +121,14 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
     turn is taken that brings its map of root mean squares (classes x channels)
     closest to the mean map of all other wearings, until nothing changes.
 
-    With scikit-learn's metadata routing, ``set_fit_request(groups=True)`` and
-    ``set_score_request(groups=True)`` bring the wearings here in a cross-validation;
-    `fit` also passes on what `estimator` requests.
+    ``groups`` of ``cross_val_score`` reach the splitter and not `fit`. With
+    scikit-learn's metadata routing, ``set_fit_request(groups=True)`` and
+    ``set_score_request(groups=True)`` bring the wearings here, and
+    ``params={"groups": ...}`` takes the place of ``groups``; `fit` also passes on what
+    `estimator` requests.
+
+    Where all wear the armband alike there is nothing to gain, and a turn that is found
+    can be wrong: compare with the classifier alone on people left out.
 
     Examples
     --------
@@ -178,7 +192,7 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
             Classes.
         groups : array-like of shape (n_windows,) or None, default=None
             Wearing of each window (person, or person and session); None is one
-            wearing for all.
+            wearing for all, with a warning if they were to be aligned.
         sample_weight : array-like of shape (n_windows,) or None, default=None
             Weights of the windows in the alignment, and in the classifier, which
             must take them.
@@ -216,6 +230,8 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
         wearings = _wearings(windows, groups)
         weight = _check_weight(windows, sample_weight)
         passed_on = self._passed_on(groups, weight, fit_params)
+        if groups is None and self.align_training and windows.shape[1] > 1:
+            warnings.warn(_NO_GROUPS, UserWarning, stacklevel=2)
         estimator = clone(self.estimator)
         self.turns_ = dict.fromkeys(wearings, 0)
         if self.align_training and windows.shape[1] > 1 and len(wearings) > 1:

@@ -59,6 +59,6 @@ class WeightsContractWarning(UserWarning):
     """The windows have a sampling rate or channels that the weights never saw.
 
     Given in `fit` when the estimator is told the rate of its windows (``sfreq=``) and
-    the card of the weights says otherwise. The message names what was seen, what the
-    weights learned from, and the transformer that closes the gap.
+    the card of the weights says otherwise, or a window is shorter than one patch. The
+    message names what was seen, what the weights learned from, and the remedy.
     """

@@ -1,5 +1,7 @@
 """ArmbandAlignedClassifier: turned armbands, routing, and what it refuses."""
 
+import warnings
+
 import numpy as np
 import pytest
 import sklearn
@@ -71,14 +73,37 @@ def test_turns_are_found_without_labels_and_windows_are_left_alone(turned):
     np.testing.assert_array_equal(X, before)
 
 
+def test_a_cross_validation_without_routing_is_told_how_to_route(turned):
+    X, y, person, _ = turned
+    options = {"groups": person, "cv": GroupKFold(3), "error_score": "raise"}
+    with pytest.warns(UserWarning, match="training people are not aligned") as caught:
+        cross_val_score(ArmbandAlignedClassifier(lda()), X, y, **options)
+    text = str(caught[0].message)
+    for remedy in (
+        "enable_metadata_routing=True",
+        "set_fit_request(groups=True).set_score_request(groups=True)",
+        "params={'groups': ...}",
+        "align_training=False",
+    ):
+        assert remedy in text
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one = ArmbandAlignedClassifier(lda(), align_training=False).fit(X, y)
+        assert one.turns_ == {0: 0}
+        # Nothing can be turned where there is one channel.
+        ArmbandAlignedClassifier(lda()).fit(X[:, :1], y)
+
+
 def test_groups_are_routed_in_cross_validation(turned):
     X, y, person, _ = turned
     with sklearn.config_context(enable_metadata_routing=True):
         model = ArmbandAlignedClassifier(lda())
         model.set_fit_request(groups=True).set_score_request(groups=True)
-        scores = cross_validate(
-            model, X, y, cv=GroupKFold(3), params={"groups": person}
-        )["test_score"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            scores = cross_validate(
+                model, X, y, cv=GroupKFold(3), params={"groups": person}
+            )["test_score"]
     assert scores.min() > 0.9
 
 
@@ -171,16 +196,18 @@ def test_the_estimator_is_cloned_and_gets_the_windows_in_their_type(turned):
 def test_without_groups_all_windows_are_one_wearing(turned):
     X, y, person, _ = turned
     one = person == 0
-    model = ArmbandAlignedClassifier(lda()).fit(X[one], y[one])
+    options = {"align_training": False}
+    model = ArmbandAlignedClassifier(lda(), **options).fit(X[one], y[one])
     assert model.score(np.roll(X[one], 2, axis=1), y[one]) == 1.0
     flat = ArmbandAlignedClassifier(
         make_pipeline(TimeDomainFeatures(n_channels=8), LinearDiscriminantAnalysis()),
         n_channels=8,
+        **options,
     ).fit(X[one].reshape(80, -1), y[one])
     np.testing.assert_array_equal(
         flat.predict(X[one].reshape(80, -1)), model.predict(X[one])
     )
-    told_once = ArmbandAlignedClassifier(lda(), n_channels=8)
+    told_once = ArmbandAlignedClassifier(lda(), n_channels=8, **options)
     told_once.fit(X[one].reshape(80, -1), y[one])
     np.testing.assert_array_equal(
         told_once.predict(X[one].reshape(80, -1)), model.predict(X[one])
@@ -212,7 +239,8 @@ def test_labels_groups_and_weights_that_are_refused(what, value, message):
     arguments = {"y": np.arange(12) % 3, what: value}
     with pytest.raises(ValueError, match=message):
         ArmbandAlignedClassifier(logistic()).fit(X, **arguments)
-    model = ArmbandAlignedClassifier(lda()).fit(X, np.arange(12) % 3)
+    model = ArmbandAlignedClassifier(lda(), align_training=False)
+    model.fit(X, np.arange(12) % 3)
     if what == "groups":
         with pytest.raises(ValueError, match=message):
             model.predict(X, groups=value)

@@ -99,6 +99,47 @@ def test_only_what_the_card_states_is_compared(write, card, sfreq, n_channels, s
     assert [said in str(w.message) for w in found] == ([] if said is None else [True])
 
 
+@pytest.mark.parametrize(
+    ("sfreq", "n_times", "parts", "absent"),
+    [
+        (
+            1500,
+            40,
+            [
+                "Check sfreq first: 40 samples at 1500 Hz are 0.027 s. X is not",
+                "6 of 40",
+            ],
+            ["zeros"],
+        ),
+        (
+            200,
+            6,
+            [
+                "Check sfreq first: 6 samples at 200 Hz are 0.03 s.",
+                "Windows of 6 samples are shorter than one patch (20 samples); the ",
+                "or is the window too short?",
+            ],
+            ["EMGResampler"],
+        ),
+        (200, 19, ["Windows of 19 samples", "X is not what"], ["Check sfreq"]),
+        (0.2, 40, ["sfreq=0.2 Hz: in kHz? Pass 200."], ["EMGResampler", "Check sfreq"]),
+        (1.5, 40, ["in kHz? Pass 1500."], ["EMGResampler"]),
+        (1500, 300, ["EMGResampler(1500, 200)"], ["leaves", "Check sfreq", "zeros"]),
+        (200, 20, [], []),
+        (1000, 40, [], []),
+    ],
+)
+def test_a_wrong_rate_is_told_from_a_short_window(write, sfreq, n_times, parts, absent):
+    model = TinyMyoEmbedder(write(WIDE), sfreq=sfreq)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(np.random.default_rng(0).normal(size=(4, 4, n_times)))
+    assert len(caught) == bool(parts)
+    text = "".join(str(warning.message) for warning in caught)
+    assert [part for part in parts if part not in text] == []
+    assert [part for part in absent if part in text] == []
+
+
 def test_random_weights_expect_nothing():
     assert contract_warnings("random", 7.0, 40)[0] == []
 
@@ -170,6 +211,36 @@ def test_rates_and_channels_reach_the_file_from_pretraining(tmp_path):
     ).fit(np.ones((4, 7, 40)) * np.arange(40))
     card = again.save_pretrained(tmp_path / "b", sfreq=500.0)
     assert (card.rates, card.channel_range) == ((500.0,), (2, 7))
+
+
+def test_numbers_of_numpy_reach_the_file(write):
+    card = WeightsCard(
+        name="numpy",
+        sharing=np.True_,
+        sfreq=np.float32(200),
+        n_channels=np.int64(8),
+        n_times=np.uint8(40),
+        sfreqs=np.array([200.0, 1000.0]),
+        channel_range=np.array([4, 8]),
+    )
+    stored = load_weights(write(card)).card
+    assert (stored.n_channels, stored.n_times, stored.sharing) == (8, 40, True)
+    assert (stored.sfreqs, stored.channel_range) == ((200.0, 1000.0), (4, 8))
+
+
+@pytest.mark.parametrize(
+    ("seen", "error"),
+    [
+        ({"sfreq": "200"}, TypeError),
+        ({"sfreq": float("nan")}, ValueError),
+        ({"sfreq": 0}, ValueError),
+        ({"n_channels": 8.0}, TypeError),
+        ({"n_channels": 0}, ValueError),
+    ],
+)
+def test_a_card_compares_numbers_alone(seen, error):
+    with pytest.raises(error, match=f"{next(iter(seen))} must be"):
+        WIDE.find_mismatches(**seen)
 
 
 @pytest.mark.parametrize("name", ["open", "open-small"])

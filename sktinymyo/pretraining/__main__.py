@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from ..exceptions import SktinymyoError
 from ._configuration import gather_recordings, read_configuration
 from ._pretrainer import TinyMyoPretrainer
 
@@ -41,7 +42,10 @@ def main(arguments=None):
     parser.add_argument("--data", default=None, help="folder with the recordings")
     parser.add_argument("--out", required=True, help="folder for all that is written")
     parser.add_argument(
-        "--resume", action="store_true", help="go on from the checkpoint in --out"
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint in --out, if there is one; without this "
+        "option, a folder with a checkpoint is refused",
     )
     parser.add_argument(
         "--max-steps", type=int, default=None, help="instead of the configuration's"
@@ -67,14 +71,14 @@ def main(arguments=None):
         if options.max_steps is not None:
             parameters["max_steps"] = options.max_steps
         pretrainer = TinyMyoPretrainer(**parameters).fit(X, y, groups)
-    except (ValueError, OSError) as error:
+        if rank == 0:
+            folder = Path(options.out) / "weights"
+            card = pretrainer.save_pretrained(
+                folder, precision=configuration.precision, **configuration.card
+            )
+            sys.stdout.write(f"{folder}: {card.summary()}\n")
+    except (ValueError, OSError, SktinymyoError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
-    if rank == 0:
-        folder = Path(options.out) / "weights"
-        card = pretrainer.save_pretrained(
-            folder, precision=configuration.precision, **configuration.card
-        )
-        sys.stdout.write(f"{folder}: {card.summary()}\n")
     return 0
 
 

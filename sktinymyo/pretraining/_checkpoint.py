@@ -2,6 +2,7 @@
 
 import json
 import os
+import reprlib
 from pathlib import Path
 
 import torch
@@ -10,14 +11,19 @@ from safetensors.torch import save_file
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
-_VERSION = "1"
-
-
-def _moments(optimizer, model):
-    """Yield (name, state) of every parameter that has been trained."""
-    for name, parameter in model.named_parameters():
-        if state := optimizer.state.get(parameter):
-            yield name, state
+_VERSION = "2"
+# What AdamW keeps of a parameter.
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+# What users know entries of the identity as, where that is not their name.
+_KNOWN_AS = {
+    "lengths": "n_times",
+    "max_steps": "max_steps (or max_epochs and the number of windows)",
+    "precision": "precision ('auto' follows the device)",
+    "seed": "random_state",
+    "start": "weights (sum of squares at the start)",
+    "tokens_per_call": "device (tokens_per_call follows it)",
+    "data": "the recordings, labels or groups, or how they are cut and scaled (digest)",
+}
 
 
 def save_checkpoint(path, model, optimizer, identity, step, history):
@@ -32,7 +38,7 @@ def save_checkpoint(path, model, optimizer, identity, step, history):
     optimizer : torch.optim.AdamW
         Of the parameters of `model`.
     identity : dict
-        Recipe and data of the run; a run with others refuses the checkpoint.
+        Recipe, model and data of the run; a run with others refuses the checkpoint.
     step : int
         Steps done.
     history : list of dict
@@ -40,9 +46,9 @@ def save_checkpoint(path, model, optimizer, identity, step, history):
     """
     optimizer = getattr(optimizer, "optimizer", optimizer)
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for name, state in _moments(optimizer, model):
-        for key, value in state.items():
-            tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value)
+    for name, parameter in _trained(model):
+        for key in _MOMENTS:
+            tensors[f"optimizer.{key}.{name}"] = optimizer.state[parameter][key]
     tensors = {
         name: value.detach().cpu().contiguous().clone()
         for name, value in tensors.items()
@@ -55,19 +61,26 @@ def save_checkpoint(path, model, optimizer, identity, step, history):
     }
     path = Path(path)
     draft = path.with_name(path.name + ".part")
-    save_file(tensors, draft, metadata=metadata)
-    with draft.open("rb+") as file:
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        save_file(tensors, draft, metadata=metadata)
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        # On a full disk half a file would only be in the way.
+        draft.unlink(missing_ok=True)
+        raise
 
 
-def load_checkpoint(path, model, optimizer, identity):
+def load_checkpoint(path, model, optimizer, identity, columns):
     """Put a checkpoint into a model and an optimiser.
 
     Parameters
     ----------
     path, model, optimizer, identity
         As in :func:`save_checkpoint`.
+    columns : list of str
+        What every row of the log holds.
 
     Returns
     -------
@@ -79,10 +92,13 @@ def load_checkpoint(path, model, optimizer, identity):
     Raises
     ------
     ValueError
-        If the file cannot be read, or was written by a run with another recipe,
-        other data or another model; model and optimiser are then unchanged.
+        If the file cannot be read, is damaged, or was written by a run with another
+        recipe, other data or another model; model and optimiser are then unchanged.
     """
-    device = next(model.parameters()).device
+    unreadable = (
+        f"the checkpoint {str(path)!r} cannot be read ({{}}). Delete it, or name "
+        "another folder, to start anew."
+    )
     try:
         with safe_open(path, "pt", device="cpu") as file:
             metadata = file.metadata() or {}
@@ -91,47 +107,81 @@ def load_checkpoint(path, model, optimizer, identity):
             raise ValueError(f"version {metadata.get('version')!r}")
         step = int(metadata["step"])
         stored = json.loads(metadata["identity"])
+        if not isinstance(stored, dict):
+            raise ValueError("it does not say to which run it belongs")
         history = json.loads(metadata["history"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise ValueError(
-            f"the checkpoint {str(path)!r} cannot be read ({error}). Delete it, or "
-            "name another folder, to start anew."
-        ) from error
+        _check_history(history, columns)
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
+        raise ValueError(unreadable.format(error)) from error
     present = json.loads(json.dumps(identity))
     if stored != present:
         changed = [
-            f"{place}.{name}: {stored[place].get(name)!r} then, {value!r} now"
-            for place in ("plan",)
-            for name, value in present[place].items()
-            if stored[place].get(name) != value
+            f"{_KNOWN_AS.get(name, name)}: {reprlib.repr(stored.get(name))} then, "
+            f"{reprlib.repr(present.get(name))} now"
+            for name in [*present, *(stored.keys() - present.keys())]
+            if stored.get(name) != present.get(name)
         ]
-        if stored["data"] != present["data"]:
-            changed.append("the recordings")
         raise ValueError(
             f"the checkpoint {str(path)!r} belongs to another run; what differs: "
             f"{'; '.join(changed)}. Restore what it was, or name another folder."
         )
-    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {
-        name.removeprefix("model."): tuple(value.shape)
-        for name, value in tensors.items()
-        if name.startswith("model.")
-    }
-    if shapes != found:
-        raise ValueError(
-            f"the checkpoint {str(path)!r} holds another model: the tensors "
-            f"{sorted(set(shapes.items()) ^ set(found.items()))[:4]} differ. Restore "
-            "the size and the objective, or name another folder."
-        )
-    model.load_state_dict({name: tensors[f"model.{name}"] for name in shapes})
-    for name, parameter in model.named_parameters():
-        state = {
-            key: tensors[f"optimizer.{key}.{name}"]
-            for key in ("step", "exp_avg", "exp_avg_sq")
-            if f"optimizer.{key}.{name}" in tensors
+    try:
+        _check_state(tensors, model, step, present["max_steps"])
+    except ValueError as error:
+        raise ValueError(unreadable.format(error)) from error
+    model.load_state_dict(
+        {name: tensors[f"model.{name}"] for name in model.state_dict()}
+    )
+    for name, parameter in _trained(model):
+        # The fused optimiser counts its steps beside the parameter as well.
+        optimizer.state[parameter] = {
+            key: tensors[f"optimizer.{key}.{name}"].to(parameter.device)
+            for key in _MOMENTS
         }
-        if state:
-            for key in ("exp_avg", "exp_avg_sq"):
-                state[key] = state[key].to(device)
-            optimizer.state[parameter] = state
     return step, history
+
+
+def _trained(model):
+    """Yield (name, parameter) of what is trained."""
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            yield name, parameter
+
+
+def _check_history(history, columns):
+    rows = history if isinstance(history, list) else [history]
+    for row in rows:
+        if not isinstance(row, dict) or row.keys() != set(columns):
+            raise ValueError(f"a row of its log does not hold {columns}")
+        if not all(type(value) in (int, float) for value in row.values()):
+            raise ValueError("a row of its log holds something else than numbers")
+
+
+def _check_state(tensors, model, step, max_steps):
+    """Refuse tensors that do not belong to the model and a step of its run.
+
+    The fused optimiser looks at no shape: with smaller moments it would write
+    beyond their end.
+    """
+    if not 1 <= step <= max_steps:
+        raise ValueError(f"step {step} of a run of {max_steps}")
+    wanted = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for name, parameter in _trained(model):
+        for key in _MOMENTS:
+            counter = torch.tensor(0.0, dtype=torch.float32)
+            wanted[f"optimizer.{key}.{name}"] = counter if key == "step" else parameter
+    if differing := sorted(wanted.keys() ^ tensors.keys()):
+        raise ValueError(f"missing or unexpected: {', '.join(differing[:4])}")
+    for name, value in wanted.items():
+        found = tensors[name]
+        if (found.shape, found.dtype) != (value.shape, value.dtype):
+            raise ValueError(
+                f"{name} has the shape {tuple(found.shape)} and type {found.dtype}, "
+                f"not {tuple(value.shape)} and {value.dtype}"
+            )
+        if not found.isfinite().all():
+            raise ValueError(f"{name} holds NaN or infinity")
+        if name.startswith("optimizer.exp_avg_sq.") and (found < 0).any():
+            raise ValueError(f"{name} holds negative squares")
+        if name.startswith("optimizer.step.") and not 1 <= found <= step:
+            raise ValueError(f"{name} is {found:g}, of {step} steps")

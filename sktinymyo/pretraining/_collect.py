@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,7 +18,61 @@ from ._recordings import (
     recordings_of_bunch,
 )
 
-__all__ = ["collect"]
+__all__ = ["collect", "holds_windows", "warn_of_recording"]
+
+# A recording has at least so many times more samples than channels.
+_LONG = 20
+
+
+def holds_windows(X):
+    """Tell an array of windows, as scikit-learn takes them, from all else.
+
+    Paths, mappings, sequences that decode on access and one-dimensional arrays of
+    objects hold recordings, as does a list of two-dimensional arrays. Nested lists
+    of numbers are windows if they make one array.
+    """
+    if _is_column(X) or isinstance(X, (str, os.PathLike)):
+        return False
+    # One kind of sparse matrix of scipy is a mapping; all are refused as arrays.
+    if hasattr(X, "ndim") or not isinstance(X, (Mapping, Sequence)):
+        return True
+    if not isinstance(X, (list, tuple)) or len(X) == 0:
+        return False
+    if any(isinstance(item, (str, os.PathLike, Mapping)) for item in X):
+        return False
+    try:
+        shapes = {np.shape(item) for item in X}
+    except ValueError:
+        # Recordings whose rows have different lengths, which is refused later.
+        return False
+    nested = all(isinstance(item, (list, tuple)) for item in X)
+    return len(shapes) == 1 and (nested or len(shapes.pop()) < 2)
+
+
+def warn_of_recording(shape, n_times, stacklevel):
+    """Warn if two-dimensional windows of one channel look like a single recording.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the array.
+    n_times : int or None
+        Length of the windows to be cut; None if that of the rows is taken.
+    stacklevel : int
+        Of the line to blame, as seen from the caller.
+    """
+    if shape[1] >= max(2 * (n_times or 0), _LONG * shape[0]):
+        warnings.warn(
+            f"X has the shape {shape} and is taken for {shape[0]} windows of one "
+            "channel; pass [X] if it is one recording, or n_channels= if its windows "
+            "are flattened (n_channels=1 if they have one channel).",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def _is_column(X):
+    return isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
 
 
 def collect(X, n_times, n_channels, options):
@@ -40,7 +94,7 @@ def collect(X, n_times, n_channels, options):
     WindowsError
         If X is nothing known, or has too many channels.
     """
-    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1:
+    if _is_column(X):
         X = X.tolist()
     recordings = _collect_recordings(X, options)
     if recordings is None:
@@ -123,14 +177,8 @@ def _collect_array(X, n_times, n_channels):
                 "None."
             )
         return ArrayRecordings(array)
-    if n_channels is None and shape[1] >= max(2 * n_times, 20 * shape[0]):
-        warnings.warn(
-            f"X has the shape {shape} and is taken for {shape[0]} windows of one "
-            "channel; pass [X] if it is one recording, or n_channels= if its windows "
-            "are flattened.",
-            UserWarning,
-            stacklevel=4,
-        )
+    if n_channels is None:
+        warn_of_recording(shape, n_times, stacklevel=4)
     n_channels = n_channels or 1
     if shape[1] % n_channels:
         raise WindowsError(

@@ -2,6 +2,7 @@
 
 import fnmatch
 import math
+import numbers
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ __all__ = [
 ORIENTATIONS = ("channels-first", "times-first")
 # What files may say of their recordings, as attributes or arrays of these names.
 FACTS = ("orientation", "sfreq", "label", "group")
+# The numbers of channels of all recordings are kept in four bytes each.
+MOST_CHANNELS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +79,42 @@ def make_entry(path, key, shape, dtype, source, offset, chunk=None, **facts):
         )
     times_first = orientation == "times-first"
     n_channels, n_times = shape[::-1] if times_first else shape
-    if n_channels < 1:
-        raise WindowsError(f"{place} has the shape {tuple(shape)}: no channel.")
-    sfreq = facts.get("sfreq")
-    if sfreq is not None and not (
-        isinstance(sfreq, (int, float)) and math.isfinite(sfreq) and sfreq > 0
-    ):
-        raise WindowsError(f"{place}: sfreq={sfreq!r} must be a positive number of Hz.")
+    if 0 in shape:
+        raise WindowsError(
+            f"{place} has the shape {tuple(shape)}: no channel or no sample; leave it "
+            "out."
+        )
+    if n_channels > MOST_CHANNELS:
+        raise WindowsError(
+            f"{place} has {n_channels} channels in shape {tuple(shape)}; if it is the "
+            "other way round, pass orientation='times-first'."
+        )
+    facts = {name: _checked_fact(place, name, value) for name, value in facts.items()}
     if chunk is not None and times_first:
         chunk = chunk[::-1]
     return Entry(
         source, key, n_channels, n_times, dtype, times_first, offset, chunk, facts
     )
+
+
+def _checked_fact(place, name, value):
+    """Return a rate, a label or a group as a plain value."""
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        value = value.decode()
+    if name == "sfreq":
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not (number and math.isfinite(value) and value > 0):
+            raise WindowsError(
+                f"{place}: sfreq={value!r} must be a positive number of Hz."
+            )
+    elif not isinstance(value, (str, numbers.Real)):
+        raise WindowsError(
+            f"{place}: {name}={value!r} of type {type(value).__name__} must be a text "
+            "or a real number."
+        )
+    return value
 
 
 def is_wanted(key, datasets):

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from .._optional import import_optional
+from .._torch import rounding_of
 from ..exceptions import WindowsError
 from ._entries import stamp_of
 from ._formats import find_files, list_entries
 from ._moments import Moments
-from ._recordings import BLOCK_ELEMENTS, Recordings, rounding_of
+from ._recordings import BLOCK_ELEMENTS, Recordings
 
 __all__ = ["FileRecordings"]
 
@@ -280,10 +281,17 @@ def _save_moments(place, moments):
     with tempfile.NamedTemporaryFile(
         dir=place.parent, suffix=".part", delete=False
     ) as file:
-        np.savez(
-            file,
-            count=np.concatenate([m.count for m in moments]),
-            mean=np.concatenate([m.mean.reshape(-1) for m in moments]),
-            squares=np.concatenate([m.squares.reshape(-1) for m in moments]),
-        )
-    Path(file.name).replace(place)
+        part = Path(file.name)
+        try:
+            np.savez(
+                file,
+                count=np.concatenate([m.count for m in moments]),
+                mean=np.concatenate([m.mean.reshape(-1) for m in moments]),
+                squares=np.concatenate([m.squares.reshape(-1) for m in moments]),
+            )
+            file.close()
+            part.replace(place)
+        except BaseException:
+            file.close()
+            part.unlink(missing_ok=True)
+            raise

@@ -9,7 +9,7 @@ from ._recordings import is_unknown
 __all__ = ["encode_groups", "encode_labels"]
 
 
-def encode_labels(labels, n_recordings, what):
+def encode_labels(labels, n_recordings, what, classes=None):
     """Return the classes and the code of every label, -1 where it is unknown.
 
     Parameters
@@ -20,22 +20,25 @@ def encode_labels(labels, n_recordings, what):
         How many there must be.
     what : str
         What has a label, for messages.
+    classes : ndarray or None, default=None
+        Labels that a model has learned, in the order of their codes.
 
     Returns
     -------
     classes : ndarray or None
-        Sorted; None if no label is known.
+        Those given, else those that occur, sorted; None if no label is known.
     codes : ndarray of shape (n_recordings,)
         Positions in `classes`.
 
     Raises
     ------
     ValueError
-        If the number or the kind of the labels does not fit.
+        If the number or the kind of the labels does not fit, or the model has not
+        learned one of them.
     """
     codes = np.full(n_recordings, -1, dtype=np.int64)
     if labels is None:
-        return None, codes
+        return classes, codes
     values = as_column(labels, n_recordings, "y", what)
     marked = [
         isinstance(value, (int, float)) and not isinstance(value, bool) and value == -1
@@ -52,33 +55,53 @@ def encode_labels(labels, n_recordings, what):
             f"y must hold one label for each of the {n_recordings} {what} ({error})."
         ) from None
     if not present:
-        return None, codes
+        return classes, codes
     broken = next((v for v in present if isinstance(v, float) and v % 1), None)
     if broken is not None:
         raise ValueError(
             f"y holds fractions such as {broken!r}; pass labels of classes (whole "
             "numbers or text), or y=None."
         )
+    if classes is None:
+        ordered = _sorted_classes(present)
+        classes = np.array(ordered)
+        if len(ordered) == 1 and any(marked):
+            warnings.warn(
+                f"y holds the label {ordered[0]!r} and -1, which means an unknown "
+                "label; if -1 is a class of yours, give it another name.",
+                UserWarning,
+                stacklevel=4,
+            )
+    else:
+        ordered = classes.tolist()
+        if new := sorted(present.difference(ordered), key=repr):
+            raise ValueError(
+                f"y (or what the data say of themselves) holds {_few(new)}, but the "
+                f"labels learned so far are {_few(ordered)}; pass y with None for all "
+                "others, or call fit with all labels."
+            )
+    position = {value: code for code, value in enumerate(ordered)}
+    codes[known] = [
+        position[value] for value, keep in zip(values, known, strict=True) if keep
+    ]
+    return classes, codes
+
+
+def _sorted_classes(present):
     try:
-        classes = sorted(present)
+        return sorted(present)
     except TypeError:
         kinds = sorted({type(value).__name__ for value in present})
         raise ValueError(
             f"y mixes labels of the types {', '.join(kinds)}, which cannot be sorted; "
             "pass one type, and None where the label is unknown."
         ) from None
-    if len(classes) == 1 and any(marked):
-        warnings.warn(
-            f"y holds the label {classes[0]!r} and -1, which means an unknown label; "
-            "if -1 is a class of yours, give it another name.",
-            UserWarning,
-            stacklevel=4,
-        )
-    position = {value: code for code, value in enumerate(classes)}
-    codes[known] = [
-        position[value] for value, keep in zip(values, known, strict=True) if keep
-    ]
-    return np.array(classes), codes
+
+
+def _few(labels):
+    """Write labels for a message, not all of many."""
+    shown = ", ".join(map(repr, labels[:10]))
+    return f"{shown}, ..." if len(labels) > 10 else shown
 
 
 def encode_groups(groups, n_recordings, what):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 from tqdm.auto import tqdm
 
 from .._torch import make_generator
@@ -99,6 +100,7 @@ class _Batches:
 
     def __init__(self, source, plan):
         self.source, self.plan = source, plan
+        self.n_channels = source.n_channels
         self.epoch, self.order = None, None
         self.per_epoch = len(self._order_of(0))
 
@@ -167,8 +169,9 @@ def _share(indices, rank, n_processes):
     return np.arange(rank, len(indices), n_processes)
 
 
-def _step(model, inner, source, plan, step, batch, accelerator, device):
+def _step(model, inner, batches, step, batch, accelerator, device):
     """Add up the gradients of one step; return the mean losses of this process."""
+    source, plan = batches.source, batches.plan
     rank, n_processes = 0, 1
     if accelerator is not None:
         rank, n_processes = accelerator.process_index, accelerator.num_processes
@@ -178,12 +181,15 @@ def _step(model, inner, source, plan, step, batch, accelerator, device):
     if len(rows) == 0:  # still has to take part in the exchange of gradients
         rows, weight = np.array([0]), 0.0
     shift = None if shifts is None else shifts[rows]
-    windows, padding, labels = source.read(batch[rows], shift=shift)
+    windows, _, labels = source.read(batch[rows], shift=shift)
     windows, labels = torch.from_numpy(windows), torch.from_numpy(labels)
-    n_channels = windows.shape[1]
-    all_padding = None
-    if padding is not None:
-        counts = source.n_channels[batch]
+    # Of the whole batch: the rows of one process may all have fewer channels, and
+    # what is drawn must not depend on that.
+    counts = batches.n_channels[batch]
+    n_channels = int(counts.max())
+    windows = pad(windows, (0, 0, 0, n_channels - windows.shape[1]))
+    all_padding = padding = None
+    if counts.min() < n_channels:
         all_padding = torch.from_numpy(np.arange(n_channels) >= counts[:, None])
         padding = all_padding[rows]
     length, offsets, gains, mask, seed = _draw(
@@ -239,27 +245,58 @@ class _Losses(torch.nn.Module):
 
 
 class _Log:
-    """A CSV file, one row for some steps; a resumed run goes on behind its step."""
+    """A CSV file, one row for some steps.
 
-    def __init__(self, path, names, step):
-        self.path, self.names = path, names
+    It is written anew from the history: what lies there may go on behind the
+    checkpoint, or be torn by what ended the run.
+    """
+
+    def __init__(self, path, columns, history):
+        self.path, self.columns = path, columns
         if path is None:
             return
-        kept = []
-        if path.exists() and step:
-            with path.open(newline="", encoding="utf-8") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
         draft = path.with_name(path.name + ".part")
         with draft.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, names, extrasaction="ignore")
+            writer = csv.DictWriter(file, columns)
             writer.writeheader()
-            writer.writerows(kept)
+            writer.writerows(history)
         draft.replace(path)
 
     def add(self, row):
         if self.path is not None:
             with self.path.open("a", newline="", encoding="utf-8") as file:
-                csv.DictWriter(file, self.names).writerow(row)
+                csv.DictWriter(file, self.columns).writerow(row)
+
+
+def _identify(plan, model, source):
+    """Return what two runs must share for one to go on where the other ended."""
+    weights = [value.detach().cpu().double() for value in model.parameters()]
+    squares = sum(float(value.square().sum()) for value in weights)
+    return {
+        **asdict(plan),
+        **model.encoder.config.to_dict(),
+        "targets": model.targets,
+        "visible_only": model.visible_only,
+        "decoder_depth": len(model.decoder_blocks) if model.visible_only else None,
+        # Not to the last bit, in which random numbers differ between processors.
+        "start": f"{squares:.6g}",
+        "data": source.fingerprint(),
+    }
+
+
+def _refuse_different_starts(accelerator, start, path):
+    """Refuse processes that would begin at different steps.
+
+    Only the first one writes checkpoints; another machine may not see them.
+    """
+    own = torch.tensor([start], device=accelerator.device)
+    starts = accelerator.gather(own).tolist()
+    if len(set(starts)) > 1:
+        raise ValueError(
+            f"the processes would begin behind the steps {starts}: not all of them "
+            f"see the same checkpoint {str(path)!r}. Name a folder that all machines "
+            "share, or copy the checkpoint to each of them."
+        )
 
 
 def pretrain(
@@ -288,7 +325,8 @@ def pretrain(
     folder : path-like or None, default=None
         For the checkpoint and the log; None writes neither.
     resume : bool, default=False
-        Go on from the checkpoint in `folder`, if there is one.
+        Go on from the checkpoint in `folder`, if there is one. Without it, such a
+        checkpoint is refused rather than overwritten.
     checkpoint_seconds : float, default=300.0
         Time between two checkpoints; one more is written at the end.
     accelerator : accelerate.Accelerator or None, default=None
@@ -309,30 +347,37 @@ def pretrain(
     Raises
     ------
     ValueError
-        If the loss is no longer finite, or the checkpoint belongs to other data
-        or another recipe.
+        If the loss is no longer finite; if there is a checkpoint without `resume`,
+        or one that is damaged, belongs to other data or another recipe, or is not
+        seen by all processes.
     """
     device = next(model.parameters()).device if device is None else device
     folder = None if folder is None else Path(folder)
     main = accelerator is None or accelerator.is_main_process
-    identity = {"plan": asdict(plan), "data": source.fingerprint()}
-    identity["plan"]["lengths"] = list(plan.lengths)
+    identity = _identify(plan, model, source)
     optimizer = optimizer_of(model, plan)
+    columns = ["step", "epoch", "lr", "loss", *model.targets]
+    columns += ["labels"] if model.classifier is not None else []
+    columns += ["windows_per_second"]
     start, history = 0, []
     path = None if folder is None else folder / "checkpoint.safetensors"
     if path is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        if resume and path.exists():
-            start, history = load_checkpoint(path, model, optimizer, identity)
+        if path.exists() and not resume:
+            raise ValueError(
+                f"{str(path)!r} is the checkpoint of an earlier run, which this one "
+                "would overwrite. Pass resume=True (--resume on the command line) to "
+                "go on from it, or name another folder, or delete it."
+            )
+        if path.exists():
+            start, history = load_checkpoint(path, model, optimizer, identity, columns)
     batches = _Batches(source, plan)
     wrapped = _Losses(model)
     if accelerator is not None:
+        _refuse_different_starts(accelerator, start, path)
         wrapped, optimizer = accelerator.prepare(wrapped, optimizer)
-    names = ["step", "epoch", "lr", "loss", *model.targets]
-    names += ["labels"] if model.classifier is not None else []
-    names += ["windows_per_second"]
     log = _Log(
-        folder / "log.csv" if folder is not None and main else None, names, start
+        None if path is None or not main else folder / "log.csv", columns, history
     )
     bar = tqdm(
         total=plan.max_steps,
@@ -354,7 +399,7 @@ def pretrain(
                 batch = np.asarray(batches[step])
                 optimizer.zero_grad(set_to_none=True)
                 losses = _step(
-                    wrapped, model, source, plan, step, batch, accelerator, device
+                    wrapped, model, batches, step, batch, accelerator, device
                 )
                 if accelerator is not None:
                     names_of_losses = sorted(losses)

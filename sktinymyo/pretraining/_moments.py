@@ -47,7 +47,7 @@ def merge(count, mean, squares, more_count, more_mean, more_squares):
 def usable_spread(spread, magnitude, rounding):
     """Replace spreads that are nothing but rounding by one.
 
-    The limit is ten units in the last place, as in ``ChannelScaler``.
+    The limit is ten units in the last place, as in ``WindowScaler``.
     """
     return np.where(spread <= 10 * rounding * magnitude, 1.0, spread)
 

@@ -22,12 +22,26 @@ from .._torch import (
     resolve_precision,
     windows_per_call,
 )
-from .._validation import validate_windows
+from .._validation import check_choice, validate_windows
 from ..nn import MaskedAutoencoder, TinyMyo, draw_mask
 from ..weights import save_weights
-from ._software import describe_software
+from ..weights._saving import PRECISIONS
+from ._card import complete_card
 
-__all__ = ["PretrainedNetwork"]
+__all__ = ["WINDOW_TYPES", "PretrainedNetwork"]
+
+# Types that are scaled as they come, in float64, without a float32 copy of all windows
+# that would lose a small signal on a large offset.
+WINDOW_TYPES = [
+    np.float64,
+    np.float32,
+    np.float16,
+    np.int8,
+    np.int16,
+    np.int32,
+    np.uint8,
+    np.uint16,
+]
 
 # One lock for all: an estimator must stay free of locks to be pickled, and is
 # rebuilt at most once.
@@ -89,9 +103,14 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
 
     def _windows(self, X):
         check_is_fitted(self)
-        owner = self if "n_channels_in_" in vars(self) else BaseEstimator()
+        # Where fit saw recordings there is no shape to compare with.
+        known = "n_channels_in_" in vars(self)
         windows, _ = validate_windows(
-            owner, X, reset=owner is not self, n_channels=self.n_channels
+            self if known else type(self)(),
+            X,
+            reset=not known,
+            n_channels=self.n_channels,
+            dtype=WINDOW_TYPES,
         )
         return windows
 
@@ -99,7 +118,7 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
         """Statistics of `fit`; where fit saw recordings, those of the windows."""
         if self._scaler is not None:
             return self._scaler
-        method = {None: None, "window": "window"}.get(self.scale, "channel")
+        method = {None: None, "window": "window"}.get(self._scale, "channel")
         return WindowScaler(method).fit(windows)
 
     def _runner_with(self, scaler):
@@ -116,8 +135,10 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_windows, n_channels, n_times)
-            Windows. If `fit` saw recordings in place of windows, they are scaled by
-            their own statistics and may have any number of channels.
+            Windows. If `fit` saw windows, these are scaled by the statistics over all
+            of them, whatever `groups` was. If it saw recordings, they are scaled by
+            their own statistics, so pass those of one group in a call; they may have
+            any number of channels.
 
         Returns
         -------
@@ -147,8 +168,21 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
         Returns
         -------
         names : ndarray of str objects
+
+        Raises
+        ------
+        AttributeError
+            If `fit` saw recordings: :meth:`transform` takes any number of channels,
+            so that there are no names in advance.
         """
-        check_is_fitted(self, "n_channels_in_")
+        check_is_fitted(self)
+        if "n_channels_in_" not in vars(self):
+            # By these words scikit-learn knows to number the columns of data frames.
+            raise AttributeError(
+                "TinyMyoPretrainer does not provide get_feature_names_out after a fit "
+                "on recordings, since the number of channels is open; fit it on "
+                "windows, or save it and take TinyMyoEmbedder(weights=folder)."
+            )
         _check_feature_names_in(self, input_features, generate_names=False)
         return np.asarray(
             [
@@ -246,7 +280,7 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
         patch = self.config_.patch_size
         n_times = max(windows.shape[2] // patch, 1) * patch
         shape = (len(windows), windows.shape[1], n_times)
-        result = np.empty(shape, dtype=np.float32)
+        result = np.empty(shape, dtype=np.result_type(windows.dtype, np.float32))
         masks = np.empty((*shape[:2], n_times // patch), dtype=bool)
         model = self._get_model()
         with torch.inference_mode():
@@ -258,7 +292,7 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
                 values = (values + 1) / 2 * (high - low) + low
                 result[rows] = _unscale(values, windows[rows], scaler)
                 masks[rows] = hidden.numpy()
-        shown = windows[:, :, :n_times]
+        shown = windows[:, :, :n_times].astype(result.dtype, copy=False)
         return Bunch(
             windows=shown,
             reconstruction=result[:, :, : shown.shape[2]],
@@ -284,7 +318,10 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
         **facts
             Fields of the card to set, such as ``name``, ``licence``, ``sharing``,
             ``sfreq``, ``sfreqs``, ``channel_range``, ``data``. The range of channels
-            is otherwise that of the recordings; rates are stated or not known.
+            is otherwise that of the recordings; rates are stated or not known. Stated
+            anew they take the place of those of the initial weights. Where training
+            began with weights, what their card permits is not passed on: state
+            `licence` and `sharing`.
 
         Returns
         -------
@@ -292,14 +329,15 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
             With the checksum of the file.
         """
         check_is_fitted(self)
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        card = self._card() if card is None else card
-        if "sfreq" in facts:
-            # A rate stated anew takes the place of all that the start had seen.
-            facts.setdefault("sfreqs", ())
+        check_choice("precision", precision, tuple(PRECISIONS))
+        card = complete_card(self.weights_card_, self._facts) if card is None else card
+        if facts.keys() & {"sfreq", "sfreqs"}:
+            facts = {"sfreq": None, "sfreqs": ()} | facts
         if facts:
             card = card.replace(**facts)
+        # After all checks: a folder without weights in it would be of no use.
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         encoder = copy.deepcopy(self.module_)
         config = replace(
             encoder.config, dropout=0.1, attention_dropout=0.1, drop_path=0.1
@@ -312,70 +350,8 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
             precision=precision,
         )
 
-    def _card(self):
-        last = self.history_[-1]
-        scaling = {
-            "group": "z-score per channel over all recordings of one wearing",
-            "recording": "z-score per channel and recording",
-            "window": "z-score per channel and window",
-            None: "none",
-        }[self.scale]
-        facts = self.data_
-        channels = ", ".join(str(n) for n in facts["recordings_by_n_channels"])
-        seen = (
-            f"{facts['n_recordings']} recordings of {channels} channels, "
-            f"{facts['n_samples']} samples in all, {facts['n_windows']} windows"
-        )
-        losses = ", ".join(
-            f"{name} {last[name]:.4f}"
-            for name in (*self._targets, "labels")
-            if name in last
-        )
-        form = "visible tokens only" if self._visible_only else "mask tokens"
-        labels = (
-            f"; labels of {self._n_classes} classes beside, weight {self.label_weight}"
-            if self._n_classes
-            else ""
-        )
-        return self.weights_card_.replace(
-            n_times=self._lengths[-1],
-            channel_range=self._channels_seen(),
-            normalisation=scaling,
-            data=seen,
-            recipe=(
-                f"{self.mask_ratio:.0%} masked by {self.mask_form}, {form}; targets "
-                f"{' and '.join(self._targets)}{labels}; windows of "
-                f"{', '.join(map(str, self._lengths))} samples; AdamW, lr {self.lr}, "
-                f"batch {self.batch_size}, {last['step']} steps, "
-                f"{last['epoch']} epochs, {self._hours():.1f} hours; "
-                f"last losses: {losses}"
-            ),
-            software=describe_software(),
-        )
-
-    def _hours(self):
-        """Return how long the steps took."""
-        steps = [row["step"] for row in self.history_]
-        sizes = np.diff(steps, prepend=0) * self.batch_size
-        rates = [row["windows_per_second"] for row in self.history_]
-        return float(np.sum(sizes / np.maximum(rates, 1e-9))) / 3600
-
-    def _channels_seen(self):
-        """Return fewest and most channels, those of the start's card included."""
-        seen = [int(number) for number in self.data_["recordings_by_n_channels"]]
-        start = self.weights_card_
-        seen.extend(start.channel_range or filter(None, [start.n_channels]))
-        return min(seen), max(seen)
-
 
 def _unscale(values, windows, scaler):
     """Return scaled values in the units of the windows they stand for."""
-    if scaler.method is None:
-        return values
-    if scaler.method == "channel":
-        mean, std = scaler.mean[:, None], scaler.std[:, None]
-    else:
-        mean = windows.mean(axis=2, keepdims=True)
-        std = windows.std(axis=2, keepdims=True)
-        std = np.where(std > 0, std, 1.0)
-    return values * std + mean
+    mean, std = scaler.statistics_of(windows)
+    return values if mean is None else values * std + mean

@@ -1,6 +1,7 @@
 """Recordings in .npy files and .npz archives, told from their headers."""
 
 import hashlib
+import io
 import re
 import shutil
 import tempfile
@@ -17,6 +18,8 @@ __all__ = ["list_npy", "list_npz"]
 
 # Arrays that say something of recordings are small.
 LARGEST_FACT = 1 << 20
+# A header has some hundred bytes, but may announce and compress gigabytes of spaces.
+LARGEST_HEADER = 1 << 16
 
 
 def list_npy(path, orientation, datasets, cache_folder):
@@ -190,12 +193,22 @@ def _unpack(path, archive, info, cache_folder):
 def _read_header(file):
     """Return shape, whether in Fortran order, and type of an array in .npy format."""
     version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(file)
-    # The third differs in the names of fields only, which no recording has.
-    if version in ((2, 0), (3, 0)):
-        return np.lib.format.read_array_header_2_0(file)
-    raise ValueError(f"version {version} of the .npy format is not known")
+    # The third differs from the second in the names of fields only, which no
+    # recording has.
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise ValueError(f"version {version} of the .npy format is not known")
+    n_bytes, parse = (
+        (2, np.lib.format.read_array_header_1_0)
+        if version == (1, 0)
+        else (4, np.lib.format.read_array_header_2_0)
+    )
+    prefix = file.read(n_bytes)
+    length = int.from_bytes(prefix, "little")
+    if length > LARGEST_HEADER:
+        raise ValueError(
+            f"a header of {length} bytes, where {LARGEST_HEADER} are the most accepted"
+        )
+    return parse(io.BytesIO(prefix + file.read(length)))
 
 
 def _swapped(entry):

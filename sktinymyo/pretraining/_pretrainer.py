@@ -1,12 +1,11 @@
 """TinyMyoPretrainer: self-supervised pretraining as an estimator."""
 
 import copy
-import numbers
+from contextlib import closing
 from dataclasses import replace
 
-import numpy as np
 import torch
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import check_random_state
 
 from .._optional import import_optional
 from .._torch import (
@@ -16,17 +15,18 @@ from .._torch import (
     resolve_device,
     resolve_precision,
 )
-from .._validation import check_choice, check_number, validate_windows
-from ..nn import MASK_FORMS, SIZES, config_of_size
+from .._validation import validate_windows
+from ..nn import config_of_size
 from ..weights import WeightsCard, load_weights
+from ._card import add_facts, continued_card, describe_recipe
+from ._collect import warn_of_recording
 from ._loop import PretrainingPlan, pretrain
-from ._network import PretrainedNetwork
-from ._sources import open_source
+from ._network import WINDOW_TYPES, PretrainedNetwork
+from ._opening import open_training
+from ._parameters import check_parameters, lengths_of, targets_of, warn_of_empty_masks
 
 __all__ = ["TinyMyoPretrainer"]
 
-# The published window, 0.5 s at 2 kHz.
-_PUBLISHED_N_TIMES = 1000
 # Tokens, hidden ones included, of one forward pass: enough rows for fast matrix
 # products, few enough to bound the memory of the backward pass.
 _TOKENS_PER_CALL = 4096
@@ -34,8 +34,27 @@ _TOKENS_ACCELERATOR = 2**17
 # Of the channel vectors: LayerNorm takes the strength of a token away unless
 # something constant stands beside the signal.
 _CHANNEL_SPREAD = 0.2
-_ORIENTATIONS = ("channels-first", "times-first")
-_SCALES = ("group", "recording", "window", None)
+# What scales windows later as `fit` scaled those it was given: each of them is a
+# recording.
+_SCALING_OF_WINDOWS = {
+    "group": "channel",
+    "recording": "window",
+    "window": "window",
+    None: None,
+}
+# What one fit leaves behind, and the next must not find.
+_LEARNED = (
+    "_facts",
+    "_model",
+    "_runner",
+    "_stored_arrays",
+    "classes_",
+    "feature_names_in_",
+    "input_ndim_",
+    "n_channels_in_",
+    "n_features_in_",
+    "n_times_in_",
+)
 
 
 class TinyMyoPretrainer(PretrainedNetwork):
@@ -81,12 +100,12 @@ class TinyMyoPretrainer(PretrainedNetwork):
     orientation : {"channels-first", "times-first"}, default="channels-first"
         Axes of the arrays in files that do not say so themselves.
     cache_folder : path-like or None, default=None
-        Where compressed npz archives are unpacked, and what was measured of files
-        is kept.
+        Where compressed npz archives are unpacked (they are refused without it),
+        and what was measured of files is kept.
     scale : {"group", "recording", "window"} or None, default="group"
         Scaling of each channel: by the statistics of all recordings of one group
         (the same electrodes on the same person), of each recording, of each
-        window, or none.
+        window, or none. Of windows given as an array, each is a recording.
     gain : float, default=0.0
         Standard deviation of the logarithm of a random gain of every channel.
     jitter : int, default=0
@@ -121,7 +140,7 @@ class TinyMyoPretrainer(PretrainedNetwork):
     precision : {"auto", "float32", "bf16"}, default="auto"
         "auto" is bf16 where the hardware has it.
     n_channels : int or None, default=None
-        Channels of windows given in two dimensions.
+        Channels of windows given in two dimensions; None means one.
     random_state : int, RandomState instance or None, default=None
         Of everything random.
     verbose : int, default=0
@@ -231,86 +250,16 @@ class TinyMyoPretrainer(PretrainedNetwork):
 
     # -- fitting -----------------------------------------------------------------
 
-    def _check_parameters(self):
-        if not (isinstance(self.weights, str) or hasattr(self.weights, "__fspath__")):
-            raise TypeError(
-                "weights must be 'random', a path or a name; got "
-                f"{self.weights!r} of type {type(self.weights).__name__}."
-            )
-        check_choice("size", self.size, tuple(SIZES))
-        check_choice("mask_form", self.mask_form, MASK_FORMS)
-        check_choice("scale", self.scale, _SCALES)
-        check_choice("orientation", self.orientation, _ORIENTATIONS)
-        check_choice("precision", self.precision, ("auto", "float32", "bf16"))
-        for name in ("max_epochs", "batch_size"):
-            check_number(name, getattr(self, name), minimum=1, integer=True)
-        for name in ("max_steps", "step", "n_channels"):
-            value = getattr(self, name)
-            check_number(name, value, minimum=1, integer=True, none_allowed=True)
-        for length in self._lengths_given() or ():
-            check_number("n_times", length, minimum=1, integer=True)
-        for name in ("decoder_depth", "jitter"):
-            check_number(name, getattr(self, name), minimum=0, integer=True)
-        for name in ("gain", "weight_decay", "label_weight"):
-            check_number(name, getattr(self, name), minimum=0)
-        check_number("lr", self.lr, minimum=0, include_minimum=False)
-        check_number("checkpoint_seconds", self.checkpoint_seconds, minimum=0)
-        for name in ("warmup", "dropout"):
-            value = getattr(self, name)
-            check_number(name, value, minimum=0, maximum=1, include_maximum=False)
-        check_number(
-            "mask_ratio",
-            self.mask_ratio,
-            minimum=0,
-            maximum=1,
-            include_minimum=False,
-            include_maximum=False,
-        )
-        for target in self._targets_given():
-            check_choice("targets", target, ("raw", "spectrum"))
-        if not self._targets_given():
-            raise ValueError("targets is empty; pass 'raw', 'spectrum' or both.")
-        resolve_device(self.device)
-
-    def _targets_given(self):
-        return (self.targets,) if isinstance(self.targets, str) else tuple(self.targets)
-
-    def _lengths_given(self):
-        if self.n_times is None or isinstance(self.n_times, numbers.Integral):
-            return None if self.n_times is None else (self.n_times,)
-        try:
-            return tuple(self.n_times)
-        except TypeError as error:
-            raise TypeError(
-                f"n_times={self.n_times!r} is not accepted; pass a number of samples, "
-                "several of them, or None."
-            ) from error
-
-    def _is_windows(self, X):
-        """Tell an array of windows from recordings, Bunches and folders."""
-        if isinstance(X, str) or hasattr(X, "__fspath__") or isinstance(X, Bunch):
-            return False
-        if isinstance(X, (list, tuple)) and X:
-            first = X[0]
-            if isinstance(first, (str, Bunch)) or hasattr(first, "__fspath__"):
-                return False
-            if isinstance(first, (list, tuple)):
-                # Plain numbers in lists are windows if they make one array, as
-                # everywhere in scikit-learn; recordings of one length are arrays.
-                return len({np.shape(item) for item in X}) == 1
-            return np.ndim(first) != 2
-        return True
-
     def fit(self, X, y=None, groups=None):
         """Pretrain from the start.
 
         Parameters
         ----------
-        X : array-like of shape (n_windows, n_channels, n_times), list of array-like \
-                of shape (n_channels, n_times), Bunch, list of Bunch, or path
-            Windows; recordings of any lengths and channel counts (the sampling
-            rates may differ: the network sees samples; nested lists that make one
-            array of three dimensions are windows); what the loaders of
+        X : array-like of shape (n_windows, n_channels, n_times), sequence of \
+                array-like of shape (n_channels, n_times), Bunch, list of Bunch, or path
+            Windows; recordings of any lengths and channel counts, in a list or any
+            other sequence (the sampling rates may differ: the network sees samples;
+            nested lists that make one array are windows); what the loaders of
             :mod:`sktinymyo.datasets` return; or a folder of HDF5, npy or npz files,
             which may be larger than memory.
         y : array-like of length n_windows or n_recordings, or None, default=None
@@ -318,7 +267,9 @@ class TinyMyoPretrainer(PretrainedNetwork):
             unknown. ``y=None`` takes the gestures of Bunches and the labels in
             files, if there are any (``label_weight=0`` leaves them out).
         groups : array-like of the same length or None, default=None
-            Recordings of one group are scaled together; see `scale`.
+            Recordings of one group are scaled together; see `scale`. With windows it
+            serves training alone: :meth:`transform` is not told of groups and scales
+            by the statistics over all windows.
 
         Returns
         -------
@@ -328,24 +279,41 @@ class TinyMyoPretrainer(PretrainedNetwork):
         ------
         ValueError
             If a parameter or X is not as documented, or the loss diverges.
+
+        Warns
+        -----
+        UserWarning
+            If X looks like one recording instead of windows, or has windows of which
+            no part can be hidden.
         """
-        self._check_parameters()
-        for name in ("_model", "_runner", "_stored_arrays", "n_features_in_"):
+        check_parameters(self)
+        for name in _LEARNED:
             vars(self).pop(name, None)
-        source = self._open(X, y, groups, reset=True)
-        rng = check_random_state(self.random_state)
-        seed, self._seed = (int(s) for s in rng.randint(2**31 - 1, size=2))
-        self._targets = self._targets_given()
-        self._visible_only = bool(self.visible_only)
-        self._decoder_depth = self.decoder_depth
-        classes = source.classes_ if self.label_weight else None
-        self._n_classes = 0 if classes is None else len(classes)
-        if classes is not None:
-            self.classes_ = classes
-        else:
-            vars(self).pop("classes_", None)
-        model = self._start(make_generator(seed), make_generator(seed + 1))
-        self._train(model, source, self._max_steps(source), "cosine")
+        opened = open_training(
+            self.get_params(deep=False),
+            X,
+            y,
+            groups,
+            patch_size=self._config_to_start().patch_size,
+            validate=self._first_windows,
+            classes=None,
+        )
+        with closing(opened.source) as source:
+            self._scale, self._scaler = self.scale, None
+            if opened.windows is not None:
+                scaling = _SCALING_OF_WINDOWS[self.scale]
+                self._scaler = WindowScaler(scaling).fit(opened.windows)
+            rng = check_random_state(self.random_state)
+            seed, self._seed = (int(s) for s in rng.randint(2**31 - 1, size=2))
+            self._targets = targets_of(self.targets)
+            self._visible_only = bool(self.visible_only)
+            self._decoder_depth = self.decoder_depth
+            classes = source.classes_ if self.label_weight else None
+            self._n_classes = 0 if classes is None else len(classes)
+            if classes is not None:
+                self.classes_ = classes
+            model = self._start(make_generator(seed), make_generator(seed + 1))
+            self._train(model, opened, self._seed, self._max_steps(source), "cosine")
         return self
 
     def partial_fit(self, X, y=None, groups=None):
@@ -354,11 +322,19 @@ class TinyMyoPretrainer(PretrainedNetwork):
         Parameters
         ----------
         X, y, groups
-            As in :meth:`fit`; labels must be among those of the first call.
+            As in :meth:`fit`; labels must be among those of the first call, also
+            those that Bunches and files bring along. `scale` stays that of the first
+            call.
 
         Returns
         -------
         self : TinyMyoPretrainer
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`fit`, and if a label was not learned. The model is then as
+            it was before.
         """
         if not self.__sklearn_is_fitted__():
             once = copy.copy(self).set_params(max_epochs=1, max_steps=None)
@@ -367,76 +343,37 @@ class TinyMyoPretrainer(PretrainedNetwork):
             vars(self).update(vars(once))
             self.set_params(**kept)
             return self
-        self._check_parameters()
-        if y is not None and not self._n_classes:
-            raise ValueError(
-                "y was given to partial_fit, but the first fit had no labels; pass y "
-                "to fit, or none here."
-            )
-        source = self._open(X, y, groups, reset=False)
-        if y is not None and not np.array_equal(source.classes_, self.classes_):
-            raise ValueError(
-                f"y holds the labels {list(source.classes_)}, but fit saw "
-                f"{list(self.classes_)}; pass windows with the same labels."
-            )
-        self._seed = (self._seed + 1) % (2**31 - 1)
-        model = copy.deepcopy(self._get_model())
-        n_steps = len(source.order(self._seed, 0, self.batch_size))
-        self._train(model, source, n_steps, "constant")
+        check_parameters(self)
+        opened = open_training(
+            self.get_params(deep=False) | {"scale": self._scale},
+            X,
+            y,
+            groups,
+            patch_size=self.config_.patch_size,
+            validate=self._windows,
+            classes=getattr(self, "classes_", None),
+        )
+        with closing(opened.source) as source:
+            known = y is not None and source.classes_ is not None
+            if known and self.label_weight and not self._n_classes:
+                raise ValueError(
+                    "y was given to partial_fit, but the first fit had no labels; "
+                    "pass y to fit, or none here."
+                )
+            seed = (self._seed + 1) % (2**31 - 1)
+            model = copy.deepcopy(self._get_model())
+            n_steps = len(source.order(seed, 0, self.batch_size))
+            self._train(model, opened, seed, n_steps, "constant")
         return self
 
-    def _open(self, X, y, groups, *, reset):
-        """Return the source of windows and remember (or compare) their shape."""
-        y = np.asarray(y) if hasattr(y, "__array__") else y
-        self._window_input = self._is_windows(X)
-        lengths = self._lengths_given()
-        options = {
-            "scale": self.scale,
-            "orientation": self.orientation,
-            "cache_folder": self.cache_folder,
-        }
-        if self._window_input:
-            windows, _ = validate_windows(
-                self,
-                X,
-                reset=reset,
-                n_channels=self.n_channels,
-                dtype=[np.float64, np.float32, np.float16, np.int8, np.int16, np.int32],
-            )
-            lengths = (windows.shape[2],) if lengths is None else lengths
-            n_times = self._set_lengths(lengths, windows.shape[2])
-            if reset:
-                method = None if self.scale is None else "channel"
-                method = "window" if self.scale == "window" else method
-                scaler = WindowScaler(method).fit(windows)
-                self._scaler = scaler
-            if windows.shape[2] < n_times:
-                room = n_times - windows.shape[2]
-                windows = np.pad(windows, ((0, 0), (0, 0), (0, room)))
-            X, options["step"] = windows, n_times
-        else:
-            if reset:
-                vars(self).pop("n_channels_in_", None)
-                vars(self).pop("n_times_in_", None)
-                self._scaler = None
-            n_times = self._set_lengths(lengths or (_PUBLISHED_N_TIMES,), None)
-            options["step"] = self.step or max(n_times // 2, 1)
-        if self.step is not None:
-            options["step"] = self.step
-        source = open_source(X, y, groups, n_times=n_times, **options)
-        self.data_ = source.describe()
-        return source
-
-    def _set_lengths(self, lengths, most):
-        patch = self._config_to_start().patch_size
-        if most is not None:
-            if max(lengths) > most:
-                raise ValueError(
-                    f"n_times={self.n_times!r} is longer than the windows given, which "
-                    f"have {most} samples; pass at most that, or None."
-                )
-        self._lengths = tuple(sorted(max(n // patch, 1) * patch for n in lengths))
-        return self._lengths[-1]
+    def _first_windows(self, X):
+        windows, flat = validate_windows(
+            self, X, reset=True, n_channels=self.n_channels, dtype=WINDOW_TYPES
+        )
+        if flat and self.n_channels is None:
+            n_times = None if self.n_times is None else max(lengths_of(self.n_times))
+            warn_of_recording((len(windows), windows.shape[2]), n_times, stacklevel=4)
+        return windows
 
     def _config_to_start(self):
         if self.weights == "random":
@@ -473,7 +410,7 @@ class TinyMyoPretrainer(PretrainedNetwork):
             if not name.startswith("model_head.")
         }
         model.encoder.load_state_dict(state)
-        self.weights_card_ = loaded.card
+        self.weights_card_ = continued_card(loaded.card)
         return model
 
     def _max_steps(self, source):
@@ -481,7 +418,16 @@ class TinyMyoPretrainer(PretrainedNetwork):
             return self.max_steps
         return self.max_epochs * len(source.order(self._seed, 0, self.batch_size))
 
-    def _train(self, model, source, max_steps, schedule):
+    def _train(self, model, opened, seed, max_steps, schedule):
+        """Train a network and take it over; a failure changes nothing."""
+        data, config = opened.source.describe(), model.encoder.config
+        warn_of_empty_masks(
+            self.mask_form,
+            data["recordings_by_n_channels"],
+            opened.lengths,
+            config.patch_size,
+            stacklevel=3,
+        )
         accelerator, device = None, resolve_device(self.device)
         if self.accelerate:
             accelerate = import_optional(
@@ -489,13 +435,12 @@ class TinyMyoPretrainer(PretrainedNetwork):
             )
             accelerator = accelerate.Accelerator(cpu=device.type == "cpu")
             device = accelerator.device
-        config = model.encoder.config
         on_cpu = device.type == "cpu"
         plan = PretrainingPlan(
             max_steps=max_steps,
             batch_size=self.batch_size,
             tokens_per_call=_TOKENS_PER_CALL if on_cpu else _TOKENS_ACCELERATOR,
-            lengths=self._lengths,
+            lengths=opened.lengths,
             mask_ratio=self.mask_ratio,
             mask_form=self.mask_form,
             label_weight=self.label_weight,
@@ -506,13 +451,13 @@ class TinyMyoPretrainer(PretrainedNetwork):
             warmup=self.warmup if schedule == "cosine" else 0.0,
             schedule=schedule,
             precision=resolve_precision(self.precision, device, training=True),
-            seed=self._seed,
+            seed=seed,
         )
         model.to(device)
         with enough_threads(_TOKENS_PER_CALL, config, device):
             history = pretrain(
                 model,
-                source,
+                opened.source,
                 plan,
                 folder=self.checkpoint_folder if schedule == "cosine" else None,
                 resume=self.resume,
@@ -521,13 +466,28 @@ class TinyMyoPretrainer(PretrainedNetwork):
                 device=device,
                 verbose=self.verbose,
             )
-        earlier = getattr(self, "history_", []) if schedule == "constant" else []
+        first = schedule == "cosine"
+        earlier = [] if first else self.history_
         offset = earlier[-1]["step"] if earlier else 0
         self.history_ = [
             *earlier,
             *({**row, "step": row["step"] + offset} for row in history),
         ]
-        self.config_ = config
+        used = self.get_params(deep=False) | {
+            "n_classes": self._n_classes,
+            "targets": self._targets,
+            "visible_only": self._visible_only,
+        }
+        self._facts = add_facts(
+            None if first else self._facts,
+            data=data,
+            scale=self._scale,
+            recipe=describe_recipe(used, schedule, opened.lengths),
+            lengths=opened.lengths,
+            history=history,
+            batch_size=self.batch_size,
+        )
+        self.data_, self.config_, self._seed = data, config, seed
         self._model = model.to("cpu").eval()
         vars(self).pop("_runner", None)
         if self._scaler is not None:

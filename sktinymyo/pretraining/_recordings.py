@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from .._torch import rounding_of
 from ..exceptions import WindowsError
 from ._moments import Moments, merge, moments_of
 
@@ -32,15 +33,6 @@ EDGE = 32
 def is_numeric(dtype):
     """Whether samples of this type are real numbers."""
     return dtype.kind in "biuf"
-
-
-def rounding_of(dtype):
-    """Relative size of differences that are taken for rounding, not for signal.
-
-    Half floats are how small files are made, not how signals are computed.
-    """
-    single = dtype.kind == "f" and dtype.itemsize <= 4
-    return np.finfo(np.float32 if single else np.float64).eps
 
 
 class Recordings:

@@ -2,12 +2,14 @@
 
 import shutil
 import subprocess
-from importlib import metadata
 from pathlib import Path
+
+import torch
+
+from .. import __version__
 
 __all__ = ["describe_software"]
 
-_PACKAGES = ("sktinymyo", "torch")
 _PATIENCE = 5.0
 
 
@@ -20,7 +22,8 @@ def describe_software():
         Such as "sktinymyo 0.1.0, torch 2.13.0, commit 0123456789ab". "changed" after
         the commit means that files of the package differ from it.
     """
-    parts = [f"{name} {metadata.version(name)}" for name in _PACKAGES]
+    # Not of importlib.metadata: a copy that was not installed is unknown there.
+    parts = [f"sktinymyo {__version__}", f"torch {torch.__version__}"]
     package = Path(__file__).parents[1]
     # A copy inside somebody else's repository must not get that one's commit.
     if (package.parent / "pyproject.toml").exists():

@@ -8,9 +8,10 @@ import numpy as np
 
 from .._validation import check_choice, check_number
 from ..exceptions import WindowsError
+from ._arguments import check_indices, check_rates, check_shift
 from ._collect import collect
 from ._entries import ORIENTATIONS
-from ._labels import as_column, encode_groups, encode_labels
+from ._labels import encode_groups, encode_labels
 from ._moments import Scaling, moments_of, usable_spread
 from ._order import shuffled_batches
 
@@ -32,6 +33,8 @@ def open_source(
     orientation="channels-first",
     datasets=None,
     cache_folder=None,
+    classes=None,
+    padded_to=None,
 ):
     """Open recordings, in memory or larger than it, as a source of windows.
 
@@ -81,6 +84,12 @@ def open_source(
         Where compressed .npz archives are unpacked, once, and where means and
         standard deviations of files are kept, so that opening them again is
         quick. Without it compressed .npz archives are refused.
+    classes : ndarray or None, default=None
+        Labels in the order of the codes that a model has learned; another label is
+        refused. None takes those that occur, sorted.
+    padded_to : int or None, default=None
+        Samples up to which windows are completed with zeros once they are scaled, so
+        that the zeros have no part in the scaling.
 
     Returns
     -------
@@ -165,15 +174,21 @@ def open_source(
         else Path(cache_folder).expanduser(),
     }
     recordings = collect(X, int(n_times), n_channels, options)
-    return WindowSource(
-        recordings,
-        y=y,
-        groups=groups,
-        n_times=int(n_times),
-        step=int(step),
-        scale=scale,
-        sfreq=sfreq,
-    )
+    try:
+        return WindowSource(
+            recordings,
+            y=y,
+            groups=groups,
+            n_times=int(n_times),
+            step=int(step),
+            scale=scale,
+            sfreq=sfreq,
+            classes=classes,
+            padded_to=padded_to,
+        )
+    except BaseException:
+        recordings.close()
+        raise
 
 
 class WindowSource:
@@ -196,8 +211,11 @@ class WindowSource:
         Labels in the order of their codes; None if none is known.
     """
 
-    def __init__(self, recordings, *, y, groups, n_times, step, scale, sfreq):
+    def __init__(
+        self, recordings, *, y, groups, n_times, step, scale, sfreq, classes, padded_to
+    ):
         self.n_times, self.step, self.scale = n_times, step, scale
+        self._padded_to = max(n_times, padded_to or 0)
         self.n_recordings = len(recordings)
         self._recordings = recordings
         what = "windows" if recordings.windowed else "recordings"
@@ -211,13 +229,15 @@ class WindowSource:
         self._refuse_short(what)
 
         labels = recordings.labels if y is None else y
-        self.classes_, self._labels = encode_labels(labels, self.n_recordings, what)
+        self.classes_, self._labels = encode_labels(
+            labels, self.n_recordings, what, classes
+        )
         groups = recordings.groups if groups is None else groups
         if groups is None and recordings.windowed:
             self._groups = np.zeros(self.n_recordings, dtype=np.int64)
         else:
             self._groups = encode_groups(groups, self.n_recordings, what)
-        self._sfreq = _check_rates(sfreq, recordings.sfreq, what)
+        self._sfreq = check_rates(sfreq, recordings.sfreq, what)
         self._scaling = self._scan()
         self._fingerprint = None
 
@@ -277,7 +297,8 @@ class WindowSource:
         Returns
         -------
         windows : ndarray of float32 of shape (n, n_channels, n_times)
-            Padded with channels of zeros if their numbers differ.
+            Padded with channels of zeros if their numbers differ. More samples than
+            `n_times`, all zero at the end, where they were asked for.
         channel_padding : ndarray of bool of shape (n, n_channels) or None
             True for channels that are padding; None without padding.
         labels : ndarray of int64 of shape (n,)
@@ -291,20 +312,20 @@ class WindowSource:
         IndexError
             If there is no window of a number.
         """
-        indices = _check_indices(indices, self.n_windows)
+        indices = check_indices(indices, self.n_windows)
         places = np.searchsorted(self._ends, indices, side="right")
         first = self._ends[places] - self._counts[places]
         last_start = self._recordings.lengths[places] - self.n_times
         starts = np.minimum((indices - first) * self.step, last_start)
         if shift is not None:
-            shift = _check_shift(shift, len(indices))
+            shift = check_shift(shift, len(indices))
             starts = np.clip(starts + shift, 0, last_start)
 
         channels = self._recordings.channels[places]
         largest = int(channels.max()) if len(channels) else 0
         padded = len(channels) and int(channels.min()) < largest
-        make = np.zeros if padded else np.empty
-        windows = make((len(indices), largest, self.n_times), dtype=np.float32)
+        make = np.zeros if padded or self._padded_to > self.n_times else np.empty
+        windows = make((len(indices), largest, self._padded_to), dtype=np.float32)
         # Recording by recording, so that each file is opened once.
         with np.errstate(over="ignore", invalid="ignore"):
             for row in np.lexsort((starts, places)).tolist():
@@ -353,8 +374,10 @@ class WindowSource:
         """Return a digest that tells whether another run sees the same data.
 
         It covers names, shapes, types, sizes of files, the first and the last
-        samples of every recording, labels, groups, and how windows are cut and
-        scaled; not the samples in between, nor where the files lie.
+        samples of every recording, labels, groups, how windows are cut and scaled,
+        and the statistics that scale recordings and groups; not where the files
+        lie. With `scale` "window" or None there are no such statistics, and changes
+        between the first and the last samples go unnoticed.
 
         Returns
         -------
@@ -365,9 +388,17 @@ class WindowSource:
             digest = hashlib.sha256()
             options = (self.n_times, self.step, self.scale, self.n_recordings)
             classes = None if self.classes_ is None else self.classes_.tolist()
-            digest.update(repr((options, classes)).encode())
+            digest.update(repr((options, self._padded_to, classes)).encode())
             for codes in (self._labels, self._groups):
                 digest.update(np.ascontiguousarray(codes, dtype="<i8").tobytes())
+            if self._scaling is not None:
+                center, spread = self._scaling.center, self._scaling.spread
+                unit = np.hypot(center, spread)
+                # Rounded: the last bits of a sum differ between processors. Zero is
+                # added because -0.0 has other bytes than 0.0.
+                for values in (center / unit, np.log(unit)):
+                    values = np.round(values, 6) + 0.0
+                    digest.update(values.astype("<f8").tobytes())
             for part in self._recordings.identity():
                 digest.update(len(part).to_bytes(8, "little"))
                 digest.update(part)
@@ -399,7 +430,7 @@ class WindowSource:
 
     def _read_one(self, window, recording, start):
         samples = self._recordings.read(recording, start, start + self.n_times)
-        window = window[: len(samples)]
+        window = window[: len(samples), : self.n_times]
         if self.scale is None:
             window[:] = samples
             return
@@ -453,41 +484,3 @@ class WindowSource:
                 samples = self._recordings.read(recording, start, start + self.n_times)
                 samples = np.asarray(samples)
                 self._recordings.refuse(recording, samples, 0, start)
-
-
-def _check_rates(sfreq, known, what):
-    if sfreq is None:
-        return known
-    if np.ndim(sfreq) == 0:
-        check_number("sfreq", sfreq, minimum=0, include_minimum=False)
-        return np.broadcast_to(np.float64(sfreq), known.shape)
-    rates = as_column(np.asarray(sfreq, dtype=np.float64), len(known), "sfreq", what)
-    for rate in rates:
-        check_number("sfreq", rate, minimum=0, include_minimum=False)
-    return np.array(rates)
-
-
-def _check_indices(indices, n_windows):
-    indices = np.asarray(indices)
-    if indices.ndim != 1 or (indices.dtype.kind not in "iu" and indices.size):
-        raise TypeError(
-            "indices must be a list of whole numbers; got an array of type "
-            f"{indices.dtype} and shape {indices.shape}."
-        )
-    indices = indices.astype(np.int64)
-    if indices.size and not 0 <= indices.min() <= indices.max() < n_windows:
-        raise IndexError(
-            f"indices must be from 0 to {n_windows - 1}; got {indices.min()} to "
-            f"{indices.max()}."
-        )
-    return indices
-
-
-def _check_shift(shift, n_windows):
-    shift = np.asarray(shift)
-    if shift.dtype.kind not in "iu" or shift.shape not in ((), (n_windows,)):
-        raise ValueError(
-            f"shift must be one whole number, or one for each of the {n_windows} "
-            f"windows; got an array of type {shift.dtype} and shape {shift.shape}."
-        )
-    return shift.astype(np.int64)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .._validation import check_number
+
 __all__ = ["align_maps", "align_wearings", "strength_map"]
 
 # Passes over all wearings; each moves one at a time, and few passes settle it.
@@ -30,6 +32,11 @@ def strength_map(strength, codes, n_classes, sample_weight=None):
     map : ndarray of float64, shape (n_classes, n_channels)
         Rows of classes that do not occur, or without weight, are zero.
 
+    Raises
+    ------
+    ValueError
+        If the strength is no table of finite numbers.
+
     Examples
     --------
     >>> import numpy as np
@@ -38,6 +45,7 @@ def strength_map(strength, codes, n_classes, sample_weight=None):
     array([[ 1., -1.],
            [-1.,  1.]])
     """
+    strength = _check_table("strength", strength, "(n_windows, n_channels)")
     chosen = np.equal.outer(np.arange(n_classes), codes)
     if sample_weight is not None:
         chosen = chosen * sample_weight
@@ -68,6 +76,12 @@ def align_maps(maps, reference=0):
     turns : list of int
         Number of channels by which ``np.roll`` has to turn each map.
 
+    Raises
+    ------
+    ValueError
+        If there is no map, they differ in shape, or hold NaN or infinity, or
+        `reference` is none of them.
+
     Examples
     --------
     >>> import numpy as np
@@ -76,6 +90,15 @@ def align_maps(maps, reference=0):
     >>> align_maps([upright, np.roll(upright, 1, axis=1)])
     [0, 3]
     """
+    maps = [_check_table("maps", values, "(n_classes, n_channels)") for values in maps]
+    shapes = sorted({values.shape for values in maps})
+    if len(shapes) != 1:
+        raise ValueError(
+            f"maps holds {len(maps)} maps of the shapes {shapes}; pass at least one, "
+            "all of the same classes and channels."
+        )
+    last = len(maps) - 1
+    check_number("reference", reference, minimum=0, maximum=last, integer=True)
     n_channels = maps[reference].shape[1]
 
     def best_turn(number, target):
@@ -125,7 +148,8 @@ def align_wearings(strength, y, groups):
     Raises
     ------
     ValueError
-        If the lengths differ.
+        If the lengths differ, there are no windows, the strength is no table of
+        finite numbers, or a class or group is None or NaN.
 
     See Also
     --------
@@ -140,14 +164,14 @@ def align_wearings(strength, y, groups):
     >>> align_wearings(strength, [0, 1, 0, 1], ["a", "a", "b", "b"])
     {'a': 0, 'b': 3}
     """
-    if not len(strength) == len(y) == len(groups):
+    strength = _check_table("strength", strength, "(n_windows, n_channels)")
+    classes, codes, _ = _codes("y", y)
+    names, members, counts = _codes("groups", groups)
+    if not len(strength) == len(codes) == len(members):
         raise ValueError(
-            f"strength, y and groups have {len(strength)}, {len(y)} and {len(groups)} "
-            "entries; each needs one for every window."
+            f"strength, y and groups have {len(strength)}, {len(codes)} and "
+            f"{len(members)} entries; each needs one for every window."
         )
-    strength = np.asarray(strength, dtype=np.float64)
-    classes, codes = np.unique(y, return_inverse=True)
-    names, members, counts = np.unique(groups, return_inverse=True, return_counts=True)
     maps = [
         strength_map(strength[members == name], codes[members == name], len(classes))
         for name in range(len(names))
@@ -155,3 +179,46 @@ def align_wearings(strength, y, groups):
     return dict(
         zip(names.tolist(), align_maps(maps, int(np.argmax(counts))), strict=True)
     )
+
+
+def _check_table(name, values, axes):
+    """Return a table of finite numbers in float64."""
+    values = np.asarray(values)
+    if values.ndim != 2 or not values.size or values.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name} must hold numbers in the shape {axes}; got an array of type "
+            f"{values.dtype} and shape {values.shape}."
+        )
+    values = values.astype(np.float64, copy=False)
+    if not np.isfinite(values).all():
+        row, channel = np.argwhere(~np.isfinite(values))[0]
+        raise ValueError(
+            f"{name} contains NaN or infinity, first in row {row}, channel {channel}; "
+            "leave these windows out, or repair the channel."
+        )
+    return values
+
+
+def _codes(name, values):
+    """Return the different classes or groups, the code of each window, and counts."""
+    values = np.asarray(values)
+    if values.ndim != 1:
+        raise ValueError(
+            f"{name} must have one entry for every window; got an array of shape "
+            f"{values.shape}."
+        )
+    try:
+        known, codes, counts = np.unique(
+            values, return_inverse=True, return_counts=True
+        )
+    except TypeError as error:
+        raise ValueError(
+            f"{name} holds entries that cannot be sorted ({error}); pass texts or "
+            "numbers alone, and leave out windows without one."
+        ) from error
+    if any(entry is None or entry != entry for entry in known.tolist()):
+        raise ValueError(
+            f"{name} holds None or NaN; leave out windows whose class or wearing is "
+            "not known."
+        )
+    return known, codes, counts

@@ -49,6 +49,7 @@ _ALIASES = {
     "n_times_out": ("n_times_out", "reg_target_len"),
 }
 _REAL = ("mlp_ratio", "dropout", "attention_dropout", "drop_path", "rotary_base")
+_LARGEST_REAL = 1e12
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,8 @@ def read_settings(fields, origin):
             if name == "position":
                 fine = value in POSITIONS if isinstance(value, str) else False
             elif name in _REAL:
-                fine = type(value) in (int, float) and math.isfinite(value)
+                # Whole numbers may be too long for a float; NaN compares as false.
+                fine = type(value) in (int, float) and abs(value) <= _LARGEST_REAL
             else:
                 fine = type(value) is int and 0 <= value <= 10**6
             if not fine:

@@ -97,10 +97,11 @@ def load_weights(source, *, cache_folder=None, offline=None, sha256=None):
           order. Without a path it is model.safetensors, or the registered file of a
           repository that :func:`list_weights` shows. A revision is a branch, tag or
           commit; a commit makes results repeatable;
-        * ``"default"``, the open weights of this project, once they are part of a
-          release.
+        * ``"default"``, the open weights of this project, or one of the names of
+          :func:`list_weights` that come with the package.
 
-        A file or folder of that name here comes before the hub.
+        A file or folder of that name here comes before the hub, but not before what
+        comes with the package; ``"./name"`` is always here.
     cache_folder : str, path or None, default=None
         Folder for downloads; None is the cache of huggingface_hub.
     offline : bool or None, default=None
@@ -124,6 +125,11 @@ def load_weights(source, *, cache_folder=None, offline=None, sha256=None):
     WeightsError
         If the file is damaged, fits no TinyMyo network, contains NaN or infinity,
         contradicts the config.json beside it, or has another checksum.
+
+    Warns
+    -----
+    UserWarning
+        If weights of the package are meant, but a file or folder here has that name.
 
     See Also
     --------

@@ -221,7 +221,7 @@ def _check_card(card, file):
             f"to a private repository either.{terms} Weights that you train from "
             'random numbers (weights="random") are yours to share.'
         )
-    if card.licence is None:
+    if not (card.licence or "").strip():
         warnings.warn(
             f"The card of the weights {card.name!r} states no licence, and without one "
             "nobody may use them. State it when you save them: save_pretrained(folder, "

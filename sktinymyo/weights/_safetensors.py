@@ -322,7 +322,8 @@ def _split_header(header, path):
             not isinstance(dtype, str)
             or not isinstance(shape, list)
             or len(shape) > 8
-            or not all(type(length) is int and length >= 0 for length in shape)
+            # Longer ones are beyond any file, and the longest beyond arithmetic.
+            or not all(type(n) is int and 0 <= n <= MAX_FILE_BYTES for n in shape)
         ):
             raise WeightsError(
                 f"the header of {path} is damaged: the entry of tensor {shown(name)} "

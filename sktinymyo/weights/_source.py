@@ -1,6 +1,7 @@
 """What the user means by `weights`: a name, a file, a folder or the hub."""
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,9 +112,21 @@ def locate(source, cache_folder=None, offline=None):
     Returns
     -------
     location : Location
+
+    Warns
+    -----
+    UserWarning
+        If weights of the package are meant, but a file or folder here has that name.
     """
     meaning = parse_source(source)
     if isinstance(meaning, _registry.RegisteredWeights):
+        if _is_there(Path(source)):
+            warnings.warn(
+                f"weights={source!r} are those inside the package, not {source!r} in "
+                f"{Path.cwd()}; for these, pass {f'./{source}'!r}.",
+                UserWarning,
+                stacklevel=3,
+            )
         return Location(
             meaning.file,
             f"sktinymyo package, {meaning.file.name}",

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .._validation import check_number
 from ..exceptions import WeightsError
 
 __all__ = ["WeightsCard"]
@@ -145,16 +146,25 @@ ChannelMapper(n_channels=16)
         """Refuse fields of the wrong type: cards also come out of strangers' files."""
         for name in _TEXTS:
             _check_text(name, getattr(self, name), required=name == "name")
-        if not (self.sharing is None or isinstance(self.sharing, bool)):
+        sharing = _plain(self.sharing)
+        if not (sharing is None or isinstance(sharing, bool)):
             raise WeightsError(
                 f"card field sharing={self.sharing!r} must be True, False or None."
             )
         for name in _WHOLE_NUMBERS:
             _check_positive(name, getattr(self, name), numbers.Integral)
         _check_positive("sfreq", self.sfreq, numbers.Real)
-        # JSON and TOML know lists only.
-        object.__setattr__(self, "sfreqs", _read_rates(self.sfreqs, self.sfreq))
-        object.__setattr__(self, "channel_range", _read_range(self.channel_range))
+        # JSON and TOML know lists only, and plain numbers.
+        plain = {
+            name: _plain(getattr(self, name)) for name in (*_WHOLE_NUMBERS, "sfreq")
+        }
+        plain |= {
+            "sharing": sharing,
+            "sfreqs": _read_rates(_plain(self.sfreqs), self.sfreq),
+            "channel_range": _read_range(_plain(self.channel_range)),
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
         if not isinstance(self.config, Mapping):
             raise WeightsError(
                 f"card field config={self.config!r} must be a dictionary."
@@ -196,7 +206,18 @@ ChannelMapper(n_channels=16)
         -------
         mismatches : list of str
             For each what was seen, what the card says, and the remedy.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `sfreq` is no positive number, or `n_channels` no positive whole number.
         """
+        check_number(
+            "sfreq", sfreq, minimum=0, include_minimum=False, none_allowed=True
+        )
+        check_number(
+            "n_channels", n_channels, minimum=1, integer=True, none_allowed=True
+        )
         found = []
         known = sfreq is None or any(_is_close(sfreq, rate) for rate in self.rates)
         if self.rates and not known:
@@ -384,6 +405,11 @@ def _check_text(name, value, *, required):
     # A card is printed on terminals; escape sequences in it could rewrite them.
     if any(not (letter.isprintable() or letter in "\n\t") for letter in value):
         raise WeightsError(f"card field {name}={value!r} has control characters.")
+
+
+def _plain(value):
+    """Make plain numbers and lists of numpy's, which JSON cannot hold."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _check_positive(name, value, kind):

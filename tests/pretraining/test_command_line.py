@@ -1,6 +1,7 @@
 """Launchers of the command line: how many processes there really are."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -8,7 +9,9 @@ import sys
 import numpy as np
 import pytest
 
+from sktinymyo.datasets import make_gestures
 from sktinymyo.pretraining import __main__ as command_line
+from sktinymyo.pretraining._configuration import _aligned, read_configuration
 
 pytest.importorskip("accelerate")
 
@@ -84,6 +87,78 @@ def test_one_process_in_place_of_several_is_refused(folder, monkeypatch, capsys)
     assert error.value.code == 2
     assert "torchrun --nproc_per_node" in capsys.readouterr().err
     assert not (folder / "out").exists()
+
+
+PRETRAINER = "[pretrainer]\nrandom_state = 0\n"
+SIMULATED = '[[simulated]]\nsimulator = "gestures"\nrandom_state = 0\n'
+PACKED = '[[packed]]\nname = "aljazfrancic_myo"\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('precision = "flaot16"\n' + PRETRAINER + SIMULATED, "precision='flaot16'"),
+        (SIMULATED, r"\[pretrainer\] needs random_state: .*got nothing"),
+        (PRETRAINER + "batch_size = 8.0\n" + SIMULATED, "batch_size must be a whole"),
+        (PRETRAINER + "warmup = 2\n" + SIMULATED, r"\[pretrainer\]: warmup must be"),
+        (PRETRAINER + "weights = 3\n" + SIMULATED, "weights must be"),
+        (PRETRAINER + '[[simulated]]\nsimulator = "gestures"', "needs random_state"),
+        (PRETRAINER + SIMULATED.replace("= 0", "= true"), "random_state: .*got True"),
+        (
+            PRETRAINER + '[[simulated]]\nsimulator = ["gestures"]',
+            "needs simulator: one",
+        ),
+        (PRETRAINER + '[[simulated]]\nsimulator = "gesture"', "'gesture' is not known"),
+        (PRETRAINER + SIMULATED + 'n_subjects = "1"', r"\[\[simulated\]\]: n_subjects"),
+        ('packed = ["aljaz"]\n' + PRETRAINER, r"\[\[packed\]\] must be a table"),
+        (PRETRAINER + "[[packed]]\npart = 1", r"\[\[packed\]\] needs name"),
+        (PRETRAINER + PACKED + 'align = "no"', "needs align: true or false; got 'no'"),
+        (PRETRAINER + PACKED + "labels = 1", "needs labels: true or false; got 1"),
+        (PRETRAINER + "[files]\nfolder = 3", r"\[files\] needs folder"),
+        (PRETRAINER + '[files]\nfolder = "here"', "pass --data"),
+    ],
+)
+def test_bad_entries_end_with_a_message(tmp_path, content, message, capsys):
+    (tmp_path / "bad.toml").write_text(content)
+    where = ["--config", str(tmp_path / "bad.toml"), "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as error:
+        command_line.main(where)
+    assert error.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["open.toml", "configs/open.toml"])
+def test_packaged_configurations_have_two_names(name, tmp_path):
+    assert read_configuration(name).packed
+    with pytest.raises(FileNotFoundError, match="there is no configuration"):
+        read_configuration(tmp_path / name)
+
+
+def test_weights_that_cannot_be_written_end_with_a_message(folder, capsys):
+    (folder / "out").mkdir()
+    (folder / "out" / "weights").write_text("in the way")
+    with pytest.raises(SystemExit):
+        command_line.main(arguments(folder))
+    assert "weights" in capsys.readouterr().err
+
+
+def test_a_dead_electrode_leaves_other_wearings_alone():
+    bunch = make_gestures(n_subjects=4, n_repetitions=2, random_state=0)
+    wearing = bunch.meta["subject"].to_numpy(dtype=str)
+    turns = dict(zip(np.unique(wearing), (0, 3, 6, 1), strict=True))
+    bunch.recordings = [
+        np.roll(recording, -turns[name], axis=0)
+        for recording, name in zip(bunch.recordings, wearing, strict=True)
+    ]
+    whole = _aligned(bunch, wearing)
+    last = wearing == np.unique(wearing)[-1]
+    for row in np.flatnonzero(last):
+        bunch.recordings[row][2] = 0.0
+    ours = _aligned(bunch, wearing)
+    for row in np.flatnonzero(~last):
+        np.testing.assert_array_equal(ours[row], whole[row])
+    assert any((a != b).any() for a, b in zip(whole, bunch.recordings, strict=True))
 
 
 @pytest.mark.slow

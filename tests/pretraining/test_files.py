@@ -1,5 +1,6 @@
 """Recordings in files: read in slices, within bounds, and never trusted."""
 
+import functools
 import os
 import pickle
 import re
@@ -245,6 +246,10 @@ def bad_files(folder):
 
         return write
 
+    def long_header(content):
+        # Most of what such a file announces is spaces, which take no room in a zip.
+        return b"\x93NUMPY\x02\x00" + len(content).to_bytes(4, "little") + content
+
     def member(name, content, **facts):
         def write(path):
             np.savez(path, good=array, **facts)
@@ -265,6 +270,8 @@ def bad_files(folder):
     add("huge.npy", "incomplete: its header announces", header((2**40, 2**40)))
     add("less.npy", "incomplete: its header announces", header((-2, -30)))
     add("none.npy", "no channel", header((0, 30)))
+    add("samples.npy", "no sample", header((10**12, 0)))
+    add("spaces.npy", "header of 70000 bytes", content=long_header(b" " * 70_000))
     add("code.npy", "damaged", header((2, 30), descr="__import__('os')"))
     add("version.npy", "version", content=b"\x93NUMPY\x09\x00" + bytes(100))
     add("empty.npz", "damaged", content=b"")
@@ -273,11 +280,14 @@ def bad_files(folder):
     add("evil.npz", "holds no recording", lambda p: np.savez(p, a=evil))
     add("evilfact.npz", "pickle", lambda p: np.savez(p, a=array, label=evil))
     add("member.npz", "damaged", member("b.npy", b"\x93NUMPY"))
+    add("spaces.npz", "header of", member("b.npy", long_header(b" " * 70_000)))
     add("packed.npz", "load_packed", lambda p: np.savez(p, rec_start=1, rec_len=2))
     add("press.npz", "cache_folder=", lambda p: np.savez_compressed(p, array))
     add("rate.npz", "sfreq=-3", lambda p: np.savez(p, array, sfreq=-3))
     add("up.npz", "orientation='up'", lambda p: np.savez(p, array, orientation="up"))
     add("labels.npz", "for each of the 1", lambda p: np.savez(p, array, label=[1, 2]))
+    add("yes.npz", "sfreq=True", lambda p: np.savez(p, array, sfreq=True))
+    add("complex.npz", "label=1j", lambda p: np.savez(p, array, label=1j))
     add("many.npz", "too many", lambda p: np.savez(p, array, group=np.zeros(200_000)))
     return expected
 
@@ -314,8 +324,32 @@ def bad_hdf5(folder):
         "smaller chunks",
         lambda f: f.create_dataset("a", data=array, chunks=(4, 503)),
     )
-    add("rate.h5", "sfreq='fast'", lambda f: (f.update(a=array), rate(f, "fast")))
-    add("rates.h5", "must be one value", lambda f: (f.update(a=array), rate(f, [1, 2])))
+
+    def say(file, name, value):
+        file["a"] = array
+        file.attrs[name] = value
+
+    for name, fact, value, message in [
+        ("rate", "sfreq", "fast", "sfreq='fast'"),
+        ("rates", "sfreq", [1, 2], "must be one value"),
+        ("yes", "sfreq", True, "sfreq=True must be"),
+        ("complex", "label", 1j, "label=1j of type complex must be"),
+        ("unset", "label", h5py.Empty("f"), "label=.*of type Empty must be"),
+        ("unset2", "group", h5py.Empty("f"), "group=.*of type Empty must be"),
+    ]:
+        add(f"{name}.h5", message, functools.partial(say, name=fact, value=value))
+    add(
+        "pointer.h5",
+        "of type Reference must be",
+        lambda f: (f.update(a=array), f.attrs.update(label=f["a"].ref)),
+    )
+    add(
+        "wide.h5",
+        "3000000000 channels",
+        lambda f: f.create_dataset(
+            "a", (3 * 10**9, 30), "u1", chunks=(9, 9)
+        ).write_direct(np.ones((9, 9), "u1"), dest_sel=np.s_[:9, :9]),
+    )
     for name, content in [("text.h5", b"hello" * 100), ("empty.h5", b"")]:
         (folder / name).write_bytes(content)
         expected[folder / name] = "cannot be read as .h5"
@@ -324,10 +358,6 @@ def bad_hdf5(folder):
     (folder / "cut.h5").write_bytes(content[: len(content) // 2])
     expected[folder / "cut.h5"] = "cannot be read|damaged"
     return expected
-
-
-def rate(file, value):
-    file.attrs["sfreq"] = value
 
 
 @pytest.mark.parametrize("write", [bad_files, bad_hdf5])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sktinymyo.signal import align_wearings, strength_map
+from sktinymyo.signal import align_maps, align_wearings, strength_map
 
 
 def wearings(n_people, n_channels, turns, seed):
@@ -51,3 +51,38 @@ def test_a_flat_map_and_a_single_wearing():
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="have 3, 3 and 2"):
         align_wearings(np.ones((3, 2)), [0, 1, 0], ["a", "b"])
+
+
+GOOD = {"strength": np.ones((3, 2)), "y": [0, 1, 0], "groups": ["a", "a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"strength": np.ones(3)}, r"strength must hold numbers .* shape \(3,\)"),
+        ({"strength": np.ones((0, 2)), "y": [], "groups": []}, "strength must hold"),
+        ({"strength": [[1, 2], [1, np.nan], [1, 2]]}, "strength .* row 1, channel 1"),
+        ({"strength": [["a"], ["b"], ["c"]]}, "strength must hold numbers"),
+        ({"y": [[0], [1], [0]]}, r"y must have one entry .* \(3, 1\)"),
+        ({"y": [0, np.nan, 1]}, "y holds None or NaN"),
+        ({"groups": ["a", None, "b"]}, "groups holds entries that cannot be sorted"),
+        ({"groups": [None] * 3}, "groups holds"),
+    ],
+)
+def test_bad_wearings_are_refused(changed, message):
+    with pytest.raises(ValueError, match=message):
+        align_wearings(**GOOD | changed)
+
+
+@pytest.mark.parametrize(
+    ("maps", "reference", "message"),
+    [
+        ([], 0, "maps holds 0 maps"),
+        ([np.ones((2, 4)), np.ones((2, 3))], 0, "maps holds 2 maps of the shapes"),
+        ([np.full((2, 4), np.nan)], 0, "maps contains NaN"),
+        ([np.ones((2, 4))], 1, "reference must be"),
+    ],
+)
+def test_bad_maps_are_refused(maps, reference, message):
+    with pytest.raises(ValueError, match=message):
+        align_maps(maps, reference)

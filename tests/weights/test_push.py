@@ -219,6 +219,13 @@ def test_licences_as_the_hub_names_them(saved, licence, wanted):
     assert "- Passing changed weights on: not stated" in page
 
 
+@pytest.mark.parametrize("licence", ["", " "])
+def test_an_empty_licence_is_none(saved, licence):
+    folder = saved(WeightsCard(name="bare", licence=licence))
+    with pytest.warns(UserWarning, match="'bare' states no licence"):
+        push_weights(folder, "me/bare", dry_run=True)
+
+
 def test_without_a_licence_there_is_a_warning(saved):
     folder = saved(WeightsCard(name="bare"))
     with pytest.warns(UserWarning, match="'bare' states no licence"):

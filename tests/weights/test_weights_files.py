@@ -53,7 +53,8 @@ ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         (with_header({"__metadata__": [1]}), "metadata must be texts"),
         (with_header({"__metadata__": {"sktinymyo": "{"}}), "not valid JSON"),
         (with_header({"mask_token": ENTRY}, bytes(8)), "misshapen"),
-        (with_header({"mask_token": ENTRY | {"shape": [10**30]}}), "misshapen"),
+        (with_header({"mask_token": ENTRY | {"shape": [2**31]}}), "misshapen"),
+        (with_header({"norm.weight": ENTRY | {"shape": [10**4000]}}), "tensor norm"),
         (with_header({"blocks.9999.x": ENTRY}, bytes(8)), "unexpected"),
     ],
 )

@@ -191,6 +191,7 @@ def test_marks_of_two_generations_or_heads_contradict(
         ({"n_head": "3"}, "n_head='3'"),
         ({"n_layer": True}, "n_layer=True"),
         ({"mlp_ratio": float("nan")}, "mlp_ratio=nan"),
+        ({"mlp_ratio": 10**400}, "mlp_ratio=1000"),
         ({"dropout": 2}, "dropout=2.0"),
         ({"position": ["flat"]}, r"position=\['flat'\]"),
     ],
@@ -441,6 +442,10 @@ def test_default_weights_ship_by_a_file_and_an_entry(tmp_path, monkeypatch, make
     assert read_card("default") == written.replace(
         source="sktinymyo package, open.safetensors"
     )
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "open").mkdir()
+    with pytest.warns(UserWarning, match=r"pass './open'"):
+        load_weights("open")
     wrong = dataclasses.replace(entry, card=written.replace(sha256="0" * 64))
     monkeypatch.setitem(_registry.REGISTRY, "open", wrong)
     with pytest.raises(WeightsError, match="0{64} was expected"):
