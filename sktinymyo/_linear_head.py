@@ -1,8 +1,12 @@
 """The linear head of a classifier, solved on embeddings that stay as they are."""
 
+import warnings
+
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 __all__ = ["moments", "scale_inputs", "set_linear", "solve_head", "unscale_inputs"]
 
@@ -11,6 +15,7 @@ __all__ = ["moments", "scale_inputs", "set_linear", "solve_head", "unscale_input
 _STRENGTH = 0.1
 _MOST_ITERATIONS = 500
 _CHUNK = 4096
+_VALUES_WORTH_THREADS = 4_000_000
 
 
 def moments(features, rows, weights):
@@ -67,7 +72,12 @@ def solve_head(features, codes, weights, n_classes):
     if len(present) == 1:
         return weight, bias
     model = LogisticRegression(C=_STRENGTH, max_iter=_MOST_ITERATIONS)
-    model.fit(features, codes, sample_weight=weights)
+    # Threads that share little work wait for one another on a busy machine.
+    n_threads = 1 if features.size < _VALUES_WORTH_THREADS else None
+    with warnings.catch_warnings(), threadpool_limits(n_threads, user_api="blas"):
+        # Tuning goes on from here, so that the last digits do not matter.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(features, codes, sample_weight=weights)
     if len(present) == 2:
         # One logit of the second class becomes two of the same difference.
         weight[present] = np.outer([-0.5, 0.5], model.coef_[0])

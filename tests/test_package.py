@@ -37,7 +37,7 @@ LAYERS = [
     (2, {"datasets"}, {"numpy", "scipy", "pandas", "sklearn"}, {"signal"}),
     (2, {"_torch"}, {"numpy", "torch", "threadpoolctl"}, {"nn"}),
     (2, {"_embedding_cache"}, {"numpy", "sklearn", "joblib"}, set()),
-    (2, {"_linear_head"}, {"numpy", "torch", "sklearn"}, set()),
+    (2, {"_linear_head"}, {"numpy", "torch", "sklearn", "threadpoolctl"}, set()),
     (2, {"_contract"}, set(), set()),
     (3, {"_training"}, {"numpy", "torch", "skorch", "sklearn", "tqdm"}, None),
     (4, {"preprocessing"}, {"numpy", "scipy", "sklearn"}, {"signal"}),

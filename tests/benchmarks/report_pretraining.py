@@ -2,7 +2,7 @@
 
 import statistics
 
-from _tables import NOTHING, distinct, sources, spread, table
+from _tables import NOTHING, sources, spread, table
 
 ABLATION_LABELS = {
     "features": "no network: LDA on time-domain features",
@@ -47,19 +47,17 @@ def ablation(contents):
 
 
 def recipes(contents):
-    """Render accuracy for every recipe; a column for each start."""
+    """Render both accuracies of every recipe."""
     records = [record for content in contents for record in content["records"]]
     if not records:
         return NOTHING
-    starts = distinct(records, "weights")
-    found = {}
-    for record in records:
-        key = dict(record["key"])
-        start = key.pop("weights")
-        key.pop("set")
-        name = ", ".join(f"{k} {v}" for k, v in key.items())
-        found.setdefault(name, {})[start] = spread(record["values"]["accuracy"])
+    places = list(records[0]["values"])
     rows = [
-        [name, *(cells.get(s, "") for s in starts)] for name, cells in found.items()
+        [
+            record["key"]["recipe"],
+            record["key"].get("weights", ""),
+            *(spread(record["values"][place]) for place in places),
+        ]
+        for record in records
     ]
-    return "\n" + table(["recipe", *starts], rows) + sources(contents)
+    return "\n" + table(["recipe", "weights", *places], rows) + sources(contents)
