@@ -26,6 +26,7 @@ from ._torch import (
 )
 from ._validation import check_choice, check_number
 from .exceptions import (
+    SktinymyoError,
     WeightsContractWarning,
     WeightsError,
     WeightsNotFoundError,
@@ -34,19 +35,7 @@ from .nn import SIZES, TinyMyo, config_of_size
 from .weights import WeightsCard, load_weights
 from .weights._source import parse_source
 
-__all__ = ["WINDOW_TYPES", "TinyMyoEstimator"]
-
-# Types that are scaled batch by batch, without a float32 copy of all windows.
-WINDOW_TYPES = [
-    np.float64,
-    np.float32,
-    np.float16,
-    np.int8,
-    np.int16,
-    np.int32,
-    np.uint8,
-    np.uint16,
-]
+__all__ = ["TinyMyoEstimator"]
 
 SCALES = ("channel", "window", None)
 
@@ -131,17 +120,19 @@ class TinyMyoEstimator(BaseEstimator):
     def _find_encoder(self):
         """Load the frozen encoder again, which is stored by name and checksum."""
         name, sha256 = self._encoder_source["weights"], self._encoder_source["sha256"]
-        try:
-            return load_weights(name, sha256=sha256)
-        except (WeightsError, WeightsNotFoundError) as error:
-            if _lasting_name(self.weights) != name:
-                return load_weights(self.weights, sha256=sha256)
-            raise type(error)(
-                f"this {type(self).__name__} needs the encoder with the sha256 "
-                f"{sha256}, which was at {name!r} when it was fitted. Put the file "
-                "back, or name its new place with set_params(weights='/new/path'). "
-                f"What went wrong: {error}"
-            ) from error
+        # The second place is where the user says that the file lies now.
+        for place in dict.fromkeys((name, os.fspath(self.weights))):
+            try:
+                return load_weights(place, sha256=sha256)
+            except (ValueError, WeightsNotFoundError) as error:
+                problem = error
+        kind = type(problem) if isinstance(problem, SktinymyoError) else WeightsError
+        raise kind(
+            f"this {type(self).__name__} needs the encoder with the sha256 {sha256}, "
+            f"which was at {name!r} when it was fitted. Name its new place with "
+            "set_params(weights='/new/path'), or put the file back. What went wrong: "
+            f"{problem}"
+        ) from problem
 
     @property
     def module_(self):

@@ -110,8 +110,10 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         Sampling rate of the windows in Hz. If it is stated, `fit` compares it and the
         number of channels with the card of the weights it loads, and gives a
         :class:`~sktinymyo.exceptions.WeightsContractWarning` that names the remedy
-        where they differ (rates by more than 1 %). It changes no result. None compares
-        nothing, nor do random weights, which expect nothing.
+        where they differ (rates by more than 1 %), and where the rate itself is in
+        doubt: a window that would be shorter than 50 ms, or is shorter than one patch
+        (20 samples), or a number that seems to be meant in kHz. It changes no result.
+        None compares nothing, nor do random weights, which expect nothing.
     warm_start : bool, default=False
         Continue from the last `fit` instead of starting afresh; its `weights`,
         `size`, `scale` and `dropout` stay.

@@ -6,9 +6,9 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from ._base import WINDOW_TYPES, TinyMyoEstimator
+from ._base import TinyMyoEstimator
 from ._torch import ModuleRunner
-from ._validation import check_choice, validate_windows
+from ._validation import WINDOW_TYPES, check_choice, validate_windows
 
 __all__ = ["TinyMyoEmbedder"]
 
@@ -54,8 +54,10 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
         Sampling rate of the windows in Hz. If it is stated, `fit` compares it and the
         number of channels with the card of the weights it loads, and gives a
         :class:`~sktinymyo.exceptions.WeightsContractWarning` that names the remedy
-        where they differ (rates by more than 1 %). It changes no result. None compares
-        nothing, nor do random weights, which expect nothing.
+        where they differ (rates by more than 1 %), and where the rate itself is in
+        doubt: a window that would be shorter than 50 ms, or is shorter than one patch
+        (20 samples), or a number that seems to be meant in kHz. It changes no result.
+        None compares nothing, nor do random weights, which expect nothing.
     random_state : int, RandomState instance or None, default=None
         Seed of ``weights="random"``.
 

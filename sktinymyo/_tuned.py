@@ -14,7 +14,7 @@ from sklearn.model_selection import (
 )
 from sklearn.utils import check_random_state
 
-from ._base import WINDOW_TYPES, TinyMyoEstimator
+from ._base import TinyMyoEstimator
 from ._linear_head import (
     moments,
     scale_inputs,
@@ -30,7 +30,7 @@ from ._torch import (
     resolve_precision,
     windows_per_call,
 )
-from ._validation import check_choice, check_number, validate_windows
+from ._validation import WINDOW_TYPES, check_choice, check_number, validate_windows
 from .nn import AUGMENTATIONS
 
 __all__ = ["RANDOM_START", "TinyMyoTunedEstimator", "TuningDefaults"]

@@ -14,12 +14,29 @@ from sklearn.utils.validation import (
 from .exceptions import WindowsError
 
 __all__ = [
+    "WINDOW_TYPES",
+    "as_windows",
     "check_choice",
     "check_groups",
     "check_number",
     "check_recording",
+    "check_truth",
     "refuse_missing",
     "validate_windows",
+]
+
+# Types of windows that are kept as they come and scaled batch by batch, in float64: a
+# float32 copy of all windows would lose a small signal on a large offset. The first is
+# what all other types become.
+WINDOW_TYPES = [
+    np.float64,
+    np.float32,
+    np.float16,
+    np.int8,
+    np.int16,
+    np.int32,
+    np.uint8,
+    np.uint16,
 ]
 
 
@@ -28,6 +45,17 @@ def check_choice(name, value, choices):
     if value not in choices or isinstance(value, bool):
         accepted = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name}={value!r} is not accepted; pass one of: {accepted}.")
+    return value
+
+
+def check_truth(name, value):
+    """Raise a TypeError unless `value` is True or False."""
+    # The text "no" would count as true.
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(
+            f"{name} must be True or False; got {value!r} of type "
+            f"{type(value).__name__}."
+        )
     return value
 
 
@@ -141,6 +169,39 @@ def check_recording(recording, *, name="recording", dtype=None, minimum_times=1)
     return array
 
 
+def as_windows(X):
+    """Return X as an array; refuse what holds recordings instead of windows.
+
+    Parameters
+    ----------
+    X : array-like
+        Arrays, data frames and sparse matrices are returned as they are.
+
+    Returns
+    -------
+    X : array-like with the attributes `ndim` and `shape`
+
+    Raises
+    ------
+    WindowsError
+        If X makes no array of numbers, such as recordings of several lengths.
+    """
+    if hasattr(X, "ndim") and hasattr(X, "shape"):
+        return X
+    try:
+        array = np.asarray(X)
+    except ValueError:
+        # Items of different shapes.
+        array = np.empty(0, dtype=object)
+    if array.ndim < 2 and array.dtype.kind in "OU":
+        raise WindowsError(
+            f"X must hold windows, as an array (n_windows, n_channels, n_times); got "
+            f"{type(X).__name__}, which makes no such array. Cut recordings into "
+            "windows with sliding_windows."
+        )
+    return array
+
+
 def validate_windows(
     estimator, X, *, reset, n_channels=None, dtype=np.float32, minimum_windows=1
 ):
@@ -187,8 +248,7 @@ def validate_windows(
     if not reset:
         check_is_fitted(estimator)
     name = type(estimator).__name__
-    if not hasattr(X, "ndim"):
-        X = np.asarray(X)
+    X = as_windows(X)
     if not reset and X.ndim == 2 and estimator.input_ndim_ == 3:
         raise WindowsError(
             f"X has 2 dimensions and shape {X.shape}, but {name} was fitted on "

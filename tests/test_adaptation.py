@@ -97,7 +97,7 @@ def test_a_cross_validation_without_routing_is_told_how_to_route(turned):
 def test_groups_are_routed_in_cross_validation(turned):
     X, y, person, _ = turned
     with sklearn.config_context(enable_metadata_routing=True):
-        model = ArmbandAlignedClassifier(lda())
+        model = ArmbandAlignedClassifier(lda(), turn_cost=0)
         model.set_fit_request(groups=True).set_score_request(groups=True)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -112,7 +112,9 @@ def test_groups_reach_an_estimator_inside_and_through_one_outside(turned):
     with sklearn.config_context(enable_metadata_routing=True):
         with pytest.raises(UnsetMetadataPassedError, match="groups"):
             ArmbandAlignedClassifier(Witness()).fit(X, y, groups=person)
-        model = ArmbandAlignedClassifier(Witness().set_fit_request(groups=True))
+        model = ArmbandAlignedClassifier(
+            Witness().set_fit_request(groups=True), turn_cost=0
+        )
         model.set_fit_request(groups=True).set_score_request(groups=True)
         chain = make_pipeline(FunctionTransformer(), model)
         options = {"cv": GroupKFold(3), "params": {"groups": person}}
@@ -214,6 +216,13 @@ def test_without_groups_all_windows_are_one_wearing(turned):
     )
 
 
+def test_a_text_is_no_truth_value(turned):
+    X, y, person, _ = turned
+    model = ArmbandAlignedClassifier(lda(), align_training="no")
+    with pytest.raises(TypeError, match="align_training must be True or False.*'no'"):
+        model.fit(X, y, person)
+
+
 def test_a_classifier_without_probabilities_is_refused(turned):
     X, y, _, _ = turned
     with pytest.raises(TypeError, match="predict_proba"):
@@ -252,3 +261,15 @@ def test_a_single_class_is_what_is_answered(turned):
     X, _, person, _ = turned
     model = ArmbandAlignedClassifier(lda()).fit(X, np.full(len(X), "fist"), person)
     assert set(model.predict(X, person)) == {"fist"}
+
+
+def test_turns_that_cost_more_than_they_bring_are_not_made(turned):
+    X, y, person, _ = turned
+    free = ArmbandAlignedClassifier(lda(), turn_cost=0).fit(X, y, groups=person)
+    dear = ArmbandAlignedClassifier(lda(), turn_cost=9).fit(X, y, groups=person)
+    assert any(free.turns_.values())
+    assert any(free.find_turns(X, person).values())
+    assert not any(dear.turns_.values())
+    assert not any(dear.find_turns(X, person).values())
+    with pytest.raises(ValueError, match="turn_cost must be"):
+        ArmbandAlignedClassifier(lda(), turn_cost=-1).fit(X, y, groups=person)

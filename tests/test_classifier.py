@@ -288,6 +288,19 @@ def test_a_frozen_encoder_that_moved_is_found_again(checkpoint):
     np.testing.assert_array_equal(model.predict_proba(X), expected)
 
 
+def test_a_frozen_encoder_named_from_here_is_missed_elsewhere(checkpoint, monkeypatch):
+    """The place of the fit is named, whatever the name means in another folder."""
+    X, y = make_windows()
+    monkeypatch.chdir(checkpoint.parent)
+    model = make_model(weights=checkpoint.name, tune="head", max_epochs=1).fit(X, y)
+    stored = pickle.dumps(model)
+    checkpoint.unlink()
+    with pytest.raises(WeightsNotFoundError) as caught:
+        pickle.loads(stored).predict(X)
+    assert "set_params(weights=" in str(caught.value)
+    assert str(checkpoint) in str(caught.value)
+
+
 def test_scaling_is_that_of_fit_whatever_the_parameter_says_later():
     X, y = make_windows()
     model = make_model(max_epochs=1).fit(X, y)

@@ -206,11 +206,30 @@ def test_rates_and_channels_reach_the_file_from_pretraining(tmp_path):
     card = first.save_pretrained(tmp_path / "a", name="a", sfreqs=[100, 300])
     assert load_weights(tmp_path / "a").card == card
     assert (card.sfreqs, card.channel_range) == ((100.0, 300.0), (2, 5))
+    assert (card.n_times, card.times_range) == (40, (40, 40))
     again = TinyMyoPretrainer(
-        "nano", weights=tmp_path / "a", n_times=40, max_steps=1, random_state=0
+        "nano", weights=tmp_path / "a", n_times=20, max_steps=1, random_state=0
     ).fit(np.ones((4, 7, 40)) * np.arange(40))
     card = again.save_pretrained(tmp_path / "b", sfreq=500.0)
     assert (card.rates, card.channel_range) == ((500.0,), (2, 7))
+    assert (card.n_times, card.times_range) == (20, (20, 40))
+
+
+def test_rates_of_files_reach_the_card(tmp_path):
+    for number, sfreq in enumerate((500.0, 200.0, 201.0, 200.0)):
+        recording = np.random.default_rng(number).normal(size=(2, 60))
+        np.savez(tmp_path / f"{number}.npz", emg=recording, sfreq=sfreq, group=1)
+    model = TinyMyoPretrainer("nano", n_times=40, max_steps=1, random_state=0)
+    card = model.fit(tmp_path).weights_card_
+    # First that of most recordings; clocks that are off by 0.5 % are one rate.
+    assert (card.sfreq, card.sfreqs) == (200.0, (200.0, 500.0))
+    assert "2 channels, 0.2 s at 200 Hz (also 500 Hz)" in card.summary()
+    assert card.recipe and card.data and card.normalisation and card.software
+    stated = model.save_pretrained(tmp_path / "mine", sfreq=1000.0)
+    assert stated.rates == (1000.0,)
+    # Where one rate is not known, nothing is said of all.
+    more = model.partial_fit([np.ones((2, 60))]).weights_card_
+    assert more.rates == ()
 
 
 def test_numbers_of_numpy_reach_the_file(write):
@@ -248,7 +267,7 @@ def test_configurations_of_the_package_state_rates_and_channels(name):
     card = read_configuration(f"configs/{name}.toml").card
     card = WeightsCard.from_dict(card)
     assert card.rates == (200.0, 1000.0, 2000.0, 500.0)
-    assert card.channel_range == (4, 64)
+    assert (card.channel_range, card.times_range) == ((4, 64), (40, 200))
     assert card.find_mismatches(sfreq=2000, n_channels=64) == []
 
 

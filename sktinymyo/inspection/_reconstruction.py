@@ -6,7 +6,7 @@ import numbers
 import numpy as np
 
 from .._optional import import_optional
-from .._validation import check_number
+from .._validation import as_windows, check_number
 from ..exceptions import WindowsError
 
 __all__ = ["ReconstructionDisplay"]
@@ -171,14 +171,14 @@ class ReconstructionDisplay:
         IndexError
             If there is no such window or channel.
         ValueError
-            If more than 64 channels are to be drawn.
+            If X holds no windows, or more than 64 channels are to be drawn.
         """
         if not hasattr(estimator, "reconstruct"):
             raise TypeError(
                 f"estimator is of type {type(estimator).__name__}, which has no "
                 "method reconstruct; pass a fitted TinyMyoPretrainer."
             )
-        X = X if hasattr(X, "shape") else np.asarray(X)
+        X = as_windows(X)
         window = _check_index("window", window, X.shape[0])
         if len(X.shape) == 3:
             _check_channels(channels, X.shape[1])

@@ -4,7 +4,7 @@ Sliding windows of one recording overlap and share the electrode position, the
 skin and the very same contraction. A splitter that deals single windows
 therefore tests on data that it has all but seen: the score measures memory,
 not recognition. Everything here works on the `meta` frame that
-:func:`sktinymyo.signal.sliding_windows` returns, one row per window with the
+:func:`sktinymyo.sliding_windows` returns, one row per window with the
 columns ``recording``, ``subject``, ``session``, ``repetition`` and ``onset``.
 """
 

@@ -165,7 +165,7 @@ def cross_validate_windows(
         Targets.
     meta : pandas.DataFrame
         One row per window, as returned by
-        :func:`sktinymyo.signal.sliding_windows`.
+        :func:`sktinymyo.sliding_windows`.
     cv : int, splitter, iterable of (train, test) or None, default=None
         None means unseen persons: ``GroupKFold`` with up to five folds over
         `groups`; with `within`, one repetition left out at a time

@@ -92,7 +92,7 @@ class LeaveRepetitionsOut(_MetaSplitter):
 
     The honest split within persons: all windows of one repetition stay
     together. In scikit-learn's functions give the meta frame of
-    :func:`sktinymyo.signal.sliding_windows` as ``groups``.
+    :func:`sktinymyo.sliding_windows` as ``groups``.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ class TimeDomainFeatures(WindowTransformer):
 
     The usual input of linear discriminant analysis, support vector machines and
     forests in myoelectric control. Definitions and references are at the top of
-    :mod:`sktinymyo.signal.features`.
+    ``sktinymyo.signal.features``.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..weights._card_fields import MOST_RATES, is_close
 from ._software import describe_software
 
 __all__ = ["add_facts", "complete_card", "continued_card", "describe_recipe"]
@@ -120,24 +121,60 @@ def add_facts(earlier, *, data, scale, recipe, lengths, history, batch_size):
         "hours": float(np.sum(seconds)) / 3600,
     }
     channels = {int(number) for number in data["recordings_by_n_channels"]}
+    rates = (
+        None if data["n_recordings_of_unknown_rate"] else data["recordings_by_sfreq"]
+    )
     recipes = [recipe]
     if earlier is not None:
         counts = {name: earlier[name] + value for name, value in counts.items()}
         channels |= set(earlier["channels"])
+        rates = _added(earlier["rates"], rates)
+        lengths = (*earlier["lengths"], *lengths)
         scale, recipes = earlier["scale"], list(earlier["recipes"])
         if recipe != recipes[-1]:
             recipes.append(recipe)
     return counts | {
         "channels": sorted(channels),
+        "rates": rates,
+        "lengths": tuple(sorted(set(lengths))),
         "scale": scale,
         "recipes": recipes,
-        "n_times": lengths[-1],
         "losses": {
             name: value
             for name, value in history[-1].items()
             if name in ("raw", "spectrum", "labels")
         },
     }
+
+
+def _added(earlier, new):
+    """Add recordings by rate; None where some have none, which nobody can tell."""
+    if earlier is None or new is None:
+        return None
+    return {rate: earlier.get(rate, 0) + new.get(rate, 0) for rate in earlier | new}
+
+
+def _rates(start, facts):
+    """Return the fields of the card that tell the rates of all recordings.
+
+    First comes what the initial weights recommend, else what most recordings have.
+    """
+    if not facts["rates"]:
+        return {}
+    rates = list(start.rates)
+    for rate in sorted(facts["rates"], key=facts["rates"].get, reverse=True):
+        if not any(is_close(rate, known) for known in rates):
+            rates.append(rate)
+    if len(rates) > MOST_RATES:
+        return {}
+    return {"sfreq": rates[0], "sfreqs": tuple(rates)}
+
+
+def _duration(hours):
+    """Write how long training took."""
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{60 * hours:.0f} min" if hours >= 1 / 60 else "less than a minute"
 
 
 def complete_card(start, facts):
@@ -161,9 +198,12 @@ def complete_card(start, facts):
     )
     known = start.channel_range or filter(None, [start.n_channels])
     channels = {*facts["channels"], *known}
+    known = start.times_range or filter(None, [start.n_times])
+    lengths = {*facts["lengths"], *known}
     losses = ", ".join(f"{name} {loss:.4f}" for name, loss in facts["losses"].items())
     return start.replace(
-        n_times=facts["n_times"],
+        n_times=facts["lengths"][-1],
+        times_range=(min(lengths), max(lengths)),
         # The range says it for all recordings.
         n_channels=None,
         channel_range=(min(channels), max(channels)),
@@ -171,8 +211,9 @@ def complete_card(start, facts):
         data=seen if start.data is None else f"{start.data}; then {seen}",
         recipe=(
             f"{'; then '.join(facts['recipes'])}; {facts['steps']} steps, "
-            f"{facts['epochs']:g} epochs, {facts['hours']:.1f} hours in all; "
+            f"{facts['epochs']:g} epochs, {_duration(facts['hours'])} in all; "
             f"last losses: {losses}"
         ),
         software=describe_software(),
+        **_rates(start, facts),
     )

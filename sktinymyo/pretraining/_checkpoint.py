@@ -14,6 +14,11 @@ __all__ = ["load_checkpoint", "save_checkpoint"]
 _VERSION = "2"
 # What AdamW keeps of a parameter.
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+# The rate has fallen to nearly zero by the end that a run was planned for.
+_TO_TRAIN_LONGER = (
+    " To train longer, save_pretrained the finished run and start another from it with "
+    "weights=folder."
+)
 # What users know entries of the identity as, where that is not their name.
 _KNOWN_AS = {
     "lengths": "n_times",
@@ -121,9 +126,12 @@ def load_checkpoint(path, model, optimizer, identity, columns):
             for name in [*present, *(stored.keys() - present.keys())]
             if stored.get(name) != present.get(name)
         ]
+        planned = stored.get("max_steps")
+        longer = type(planned) is int and planned < present["max_steps"]
         raise ValueError(
             f"the checkpoint {str(path)!r} belongs to another run; what differs: "
             f"{'; '.join(changed)}. Restore what it was, or name another folder."
+            f"{_TO_TRAIN_LONGER if longer else ''}"
         )
     try:
         _check_state(tensors, model, step, present["max_steps"])

@@ -15,13 +15,16 @@ from ._recordings import (
     ListRecordings,
     is_bunch,
     is_numeric,
+    is_unknown,
     recordings_of_bunch,
 )
 
-__all__ = ["collect", "holds_windows", "warn_of_recording"]
+__all__ = ["collect", "holds_windows", "warn_of_lone_files", "warn_of_recording"]
 
 # A recording has at least so many times more samples than channels.
 _LONG = 20
+# Under these names files tell who was recorded, which is not read.
+_PERSON = ("subject", "person", "participant", "user")
 
 
 def holds_windows(X):
@@ -69,6 +72,34 @@ def warn_of_recording(shape, n_times, stacklevel):
             UserWarning,
             stacklevel=stacklevel + 1,
         )
+
+
+def warn_of_lone_files(recordings, stacklevel):
+    """Warn of files that state no group and are therefore scaled one by one.
+
+    Parameters
+    ----------
+    recordings : Recordings
+        Those in memory are left alone: a list of long recordings needs no groups.
+    stacklevel : int
+        Of the line to blame, as seen from the caller.
+    """
+    if not isinstance(recordings, FileRecordings) or len(recordings) == 1:
+        return
+    groups = recordings.groups or [None] * len(recordings)
+    alone = [i for i, group in enumerate(groups) if is_unknown(group)]
+    if not alone:
+        return
+    found = [n for n in recordings.other_names(alone[0]) if n.lower() in _PERSON]
+    beside = f" ({found[0]!r} in the files is not read)" if found else ""
+    warnings.warn(
+        f"no groups: each of {len(alone)} recordings is scaled by itself, which erases "
+        "how strong it was. Save group=... in the files, one for each person and "
+        f"session{beside}, or pass groups=; where every recording is a session of its "
+        "own, pass scale='recording'.",
+        UserWarning,
+        stacklevel=stacklevel + 1,
+    )
 
 
 def _is_column(X):

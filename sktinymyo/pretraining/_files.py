@@ -13,7 +13,7 @@ from .._optional import import_optional
 from .._torch import rounding_of
 from ..exceptions import WindowsError
 from ._entries import stamp_of
-from ._formats import find_files, list_entries
+from ._formats import find_files, list_entries, list_names
 from ._moments import Moments
 from ._recordings import BLOCK_ELEMENTS, Recordings
 
@@ -154,6 +154,10 @@ class FileRecordings(Recordings):
         entry = self._entries[i]
         place = str(self._paths[self._file_of[i]])
         return f"{place}, recording {entry.key!r}" if entry.key else place
+
+    def other_names(self, i):
+        """Return the names of what the file of recording `i` says and is not read."""
+        return list_names(self._paths[self._file_of[i]], self._entries[i].key)
 
     def key(self, i):
         number = self._file_of[i]

@@ -1,12 +1,13 @@
 """The files of a folder, and the recordings in each."""
 
+import zipfile
 from pathlib import Path
 
 from ..exceptions import DatasetNotFoundError, WindowsError
-from ._hdf5 import list_hdf5
+from ._hdf5 import list_hdf5, list_hdf5_names
 from ._numpy_files import list_npy, list_npz
 
-__all__ = ["EXTENSIONS", "find_files", "list_entries"]
+__all__ = ["EXTENSIONS", "find_files", "list_entries", "list_names"]
 
 EXTENSIONS = (".h5", ".hdf5", ".npz", ".npy")
 
@@ -101,3 +102,14 @@ def list_entries(path, *, orientation, datasets, cache_folder):
             f"numbers{wanted}.{seen}"
         )
     return entries
+
+
+def list_names(path, key):
+    """Return the names of arrays and attributes beside a recording of a file."""
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return []
+    if suffix == ".npz":
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    return list_hdf5_names(path, key)

@@ -9,7 +9,7 @@ from ..exceptions import WindowsError
 from ._entries import FACTS, check_array, is_wanted, make_entry
 from ._recordings import is_numeric
 
-__all__ = ["list_hdf5"]
+__all__ = ["list_hdf5", "list_hdf5_names"]
 
 # A compressed chunk is unpacked as a whole for every window that touches it.
 LARGEST_CHUNK = 256 << 20
@@ -64,10 +64,10 @@ def list_hdf5(path, orientation, datasets, cache_folder):
 def _attributes(path, key, item):
     """Return what the data set, else the groups around it, else the file says."""
     facts = {}
-    while True:
+    for place in _upwards(item):
         for name in FACTS:
-            if name in item.attrs and name not in facts:
-                value = np.asarray(item.attrs[name])
+            if name in place.attrs and name not in facts:
+                value = np.asarray(place.attrs[name])
                 if value.size != 1:
                     raise WindowsError(
                         f"{path}, recording {key!r}: the attribute {name!r} must be "
@@ -76,9 +76,22 @@ def _attributes(path, key, item):
                 value = value.reshape(-1)[0]
                 value = value.item() if isinstance(value, np.generic) else value
                 facts[name] = value.decode() if isinstance(value, bytes) else value
-        if item.name == "/":
-            return facts
+    return facts
+
+
+def _upwards(item):
+    """Yield a data set, the groups around it, and the file."""
+    while item.name != "/":
+        yield item
         item = item.parent
+    yield item
+
+
+def list_hdf5_names(path, key):
+    """Return the names of the attributes of a data set and of the groups around it."""
+    h5py = import_optional("h5py", extra="data", purpose="Reading HDF5 files")
+    with h5py.File(path, "r") as file:
+        return [name for item in _upwards(file[key]) for name in item.attrs]
 
 
 def _begin_of_dataset(h5py, file, item):

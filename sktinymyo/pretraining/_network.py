@@ -22,26 +22,13 @@ from .._torch import (
     resolve_precision,
     windows_per_call,
 )
-from .._validation import check_choice, validate_windows
+from .._validation import WINDOW_TYPES, check_choice, validate_windows
 from ..nn import MaskedAutoencoder, TinyMyo, draw_mask
 from ..weights import save_weights
 from ..weights._saving import PRECISIONS
 from ._card import complete_card
 
-__all__ = ["WINDOW_TYPES", "PretrainedNetwork"]
-
-# Types that are scaled as they come, in float64, without a float32 copy of all windows
-# that would lose a small signal on a large offset.
-WINDOW_TYPES = [
-    np.float64,
-    np.float32,
-    np.float16,
-    np.int8,
-    np.int16,
-    np.int32,
-    np.uint8,
-    np.uint16,
-]
+__all__ = ["PretrainedNetwork"]
 
 # One lock for all: an estimator must stay free of locks to be pickled, and is
 # rebuilt at most once.
@@ -98,6 +85,12 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
         """The encoder, in evaluation mode."""
         check_is_fitted(self)
         return self._get_model().encoder
+
+    @property
+    def weights_card_(self):
+        """What is known of the weights so far."""
+        check_is_fitted(self)
+        return complete_card(self._start_card, self._facts)
 
     # -- use ---------------------------------------------------------------------
 
@@ -317,20 +310,26 @@ class PretrainedNetwork(TransformerMixin, BaseEstimator):
             Type of the tensors in the file.
         **facts
             Fields of the card to set, such as ``name``, ``licence``, ``sharing``,
-            ``sfreq``, ``sfreqs``, ``channel_range``, ``data``. The range of channels
-            is otherwise that of the recordings; rates are stated or not known. Stated
-            anew they take the place of those of the initial weights. Where training
-            began with weights, what their card permits is not passed on: state
-            `licence` and `sharing`.
+            ``sfreq``, ``sfreqs``, ``channel_range``, ``data``. Channels and lengths of
+            windows are otherwise those of the recordings, and rates too where all
+            files or Bunches state them; arrays have no rate, so state `sfreq`. Rates
+            stated here take the place of those known. Where training began with
+            weights, what their card permits is not passed on: state `licence` and
+            `sharing`.
 
         Returns
         -------
         card : WeightsCard
             With the checksum of the file.
+
+        Raises
+        ------
+        WeightsError
+            If a field of the card is not known, or its value is not accepted.
         """
         check_is_fitted(self)
         check_choice("precision", precision, tuple(PRECISIONS))
-        card = complete_card(self.weights_card_, self._facts) if card is None else card
+        card = self.weights_card_ if card is None else card
         if facts.keys() & {"sfreq", "sfreqs"}:
             facts = {"sfreq": None, "sfreqs": ()} | facts
         if facts:

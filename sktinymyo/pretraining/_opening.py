@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._collect import holds_windows
+from ._collect import holds_windows, warn_of_lone_files
 from ._parameters import lengths_of
 from ._sources import WindowSource, open_source
 
@@ -83,6 +83,8 @@ def open_training(parameters, X, y, groups, *, patch_size, validate, classes):
         options["n_times"] = lengths[-1]
     step = parameters["step"] or step
     source = open_source(X, y, groups, step=step, classes=classes, **options)
+    if options["scale"] == "group" and groups is None:
+        warn_of_lone_files(source.recordings, stacklevel=3)
     return Opened(source, lengths, windows)
 
 

@@ -4,11 +4,10 @@ import numbers
 import os
 import warnings
 
-import numpy as np
-
 from .._torch import resolve_device
-from .._validation import check_choice, check_number
+from .._validation import check_choice, check_number, check_truth
 from ..nn import MASK_FORMS, SIZES
+from ..weights._source import parse_source
 from ._entries import ORIENTATIONS
 from ._sources import SCALES
 
@@ -25,15 +24,20 @@ def check_parameters(estimator):
             "weights must be 'random', a path or a name; got "
             f"{own['weights']!r} of type {type(own['weights']).__name__}."
         )
-    check_choice("size", own["size"], tuple(SIZES))
+    _check_size(own["size"])
     check_choice("mask_form", own["mask_form"], MASK_FORMS)
     check_choice("scale", own["scale"], SCALES)
     check_choice("orientation", own["orientation"], ORIENTATIONS)
     check_choice("precision", own["precision"], ("auto", "float32", "bf16"))
     for name in ("visible_only", "resume", "accelerate"):
-        _check_truth(name, own[name])
+        check_truth(name, own[name])
     for name in ("cache_folder", "checkpoint_folder"):
         _check_folder(name, own[name])
+    if own["resume"] and own["checkpoint_folder"] is None:
+        raise ValueError(
+            "resume=True needs checkpoint_folder=, the folder of the run to go on "
+            "with; got None."
+        )
     for name in ("max_epochs", "batch_size"):
         check_number(name, own[name], minimum=1, integer=True)
     for name in ("max_steps", "step", "n_channels"):
@@ -125,13 +129,25 @@ def _several(name, value, kind, accepted):
     return values
 
 
-def _check_truth(name, value):
-    # The text "no" would count as true.
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(
-            f"{name} must be True or False; got {value!r} of type "
-            f"{type(value).__name__}."
-        )
+def _check_size(size):
+    try:
+        check_choice("size", size, tuple(SIZES))
+    except ValueError as error:
+        if not _names_weights(size):
+            raise
+        # The other estimators take weights in this place.
+        raise ValueError(
+            f"{error} If these are the weights to start from, pass "
+            f"weights={os.fspath(size)!r}."
+        ) from None
+
+
+def _names_weights(size):
+    try:
+        parse_source(size)
+    except (TypeError, ValueError, OSError):
+        return False
+    return True
 
 
 def _check_folder(name, value):

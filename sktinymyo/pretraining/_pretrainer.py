@@ -15,13 +15,13 @@ from .._torch import (
     resolve_device,
     resolve_precision,
 )
-from .._validation import validate_windows
+from .._validation import WINDOW_TYPES, validate_windows
 from ..nn import config_of_size
 from ..weights import WeightsCard, load_weights
 from ._card import add_facts, continued_card, describe_recipe
 from ._collect import warn_of_recording
 from ._loop import PretrainingPlan, pretrain
-from ._network import WINDOW_TYPES, PretrainedNetwork
+from ._network import PretrainedNetwork
 from ._opening import open_training
 from ._parameters import check_parameters, lengths_of, targets_of, warn_of_empty_masks
 
@@ -74,8 +74,8 @@ class TinyMyoPretrainer(PretrainedNetwork):
     n_times : int, tuple of int or None, default=None
         Length of the windows in samples; of several, every batch takes one at
         random (a length named twice is taken twice as often). Rounded down to
-        whole patches. None is the length of given windows, or 1000 (published
-        [1]_) for recordings.
+        whole patches of 20 samples, of which there is at least one. None is the
+        length of given windows, or 1000 (published [1]_) for recordings.
     step : int or None, default=None
         Samples between the starts of windows of a recording; None is half of the
         largest length (published).
@@ -126,12 +126,13 @@ class TinyMyoPretrainer(PretrainedNetwork):
         Dropout and drop-path in the encoder. Published 0.1; hiding half of the
         window is noise enough for a network of this size.
     checkpoint_folder : path-like or None, default=None
-        Folder for ``checkpoint.safetensors`` and ``log.csv``.
+        Folder for ``checkpoint.safetensors`` and ``log.csv``. One with a checkpoint
+        in it is refused without `resume`, also in the copies of a cross-validation.
     checkpoint_seconds : float, default=300.0
         Time between two checkpoints.
     resume : bool, default=False
-        Go on from the checkpoint in the folder, if there is one. A run that was
-        killed and resumed ends with the weights of an unbroken run.
+        Go on from the checkpoint in `checkpoint_folder`, if there is one. A run that
+        was killed and resumed ends with the weights of an unbroken run.
     accelerate : bool, default=False
         Train in all processes that ``accelerate launch`` started; `batch_size` is
         that of all processes together.
@@ -153,7 +154,7 @@ class TinyMyoPretrainer(PretrainedNetwork):
     config_ : TinyMyoConfig
         Its shape.
     history_ : list of dict
-        Steps, losses, windows per second.
+        Steps, losses, windows per second: a row for every 20 steps, one for the rest.
     weights_card_ : WeightsCard
         What is known of the weights so far.
     classes_ : ndarray
@@ -260,16 +261,18 @@ class TinyMyoPretrainer(PretrainedNetwork):
             Windows; recordings of any lengths and channel counts, in a list or any
             other sequence (the sampling rates may differ: the network sees samples;
             nested lists that make one array are windows); what the loaders of
-            :mod:`sktinymyo.datasets` return; or a folder of HDF5, npy or npz files,
-            which may be larger than memory.
+            :mod:`sktinymyo.datasets` return; or a folder of HDF5, npy or npz files, or
+            a list of such files, which may be larger than memory.
         y : array-like of length n_windows or n_recordings, or None, default=None
             Labels to be learned beside the reconstruction; None or -1 where
             unknown. ``y=None`` takes the gestures of Bunches and the labels in
             files, if there are any (``label_weight=0`` leaves them out).
         groups : array-like of the same length or None, default=None
-            Recordings of one group are scaled together; see `scale`. With windows it
-            serves training alone: :meth:`transform` is not told of groups and scales
-            by the statistics over all windows.
+            Recordings of one group are scaled together; see `scale`. None takes what
+            Bunches and files say; a recording is else a group of its own. Those of a
+            folder are in the order of the files' names. With windows `groups` serves
+            training alone: :meth:`transform` is not told of them and scales by the
+            statistics over all windows.
 
         Returns
         -------
@@ -283,8 +286,8 @@ class TinyMyoPretrainer(PretrainedNetwork):
         Warns
         -----
         UserWarning
-            If X looks like one recording instead of windows, or has windows of which
-            no part can be hidden.
+            If X looks like one recording instead of windows, has windows of which no
+            part can be hidden, or names files that state no group.
         """
         check_parameters(self)
         for name in _LEARNED:
@@ -394,7 +397,7 @@ class TinyMyoPretrainer(PretrainedNetwork):
                 model.encoder.channel_embed.normal_(
                     0.0, _CHANNEL_SPREAD, generator=spread
                 )
-            self.weights_card_ = WeightsCard(
+            self._start_card = WeightsCard(
                 name=f"pretrained ({self.size})",
                 source="TinyMyoPretrainer",
                 generation=config.position,
@@ -410,7 +413,7 @@ class TinyMyoPretrainer(PretrainedNetwork):
             if not name.startswith("model_head.")
         }
         model.encoder.load_state_dict(state)
-        self.weights_card_ = continued_card(loaded.card)
+        self._start_card = continued_card(loaded.card)
         return model
 
     def _max_steps(self, source):

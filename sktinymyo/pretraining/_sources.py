@@ -207,6 +207,8 @@ class WindowSource:
         Samples in a window, and from one to the next.
     scale : str or None
         Over what channels are scaled.
+    recordings : Recordings
+        What the windows are cut from.
     classes_ : ndarray or None
         Labels in the order of their codes; None if none is known.
     """
@@ -217,7 +219,7 @@ class WindowSource:
         self.n_times, self.step, self.scale = n_times, step, scale
         self._padded_to = max(n_times, padded_to or 0)
         self.n_recordings = len(recordings)
-        self._recordings = recordings
+        self.recordings = recordings
         what = "windows" if recordings.windowed else "recordings"
         lengths = recordings.lengths
         rest = np.maximum(lengths - n_times, 0)
@@ -250,12 +252,12 @@ class WindowSource:
     @property
     def n_channels(self):
         """Channels of every window, an array computed on access."""
-        return np.repeat(self._recordings.channels, self._counts)
+        return np.repeat(self.recordings.channels, self._counts)
 
     @property
     def recording_names(self):
         """Names of the recordings, in the order of `y` and `groups`."""
-        return [self._recordings.name(i) for i in range(self.n_recordings)]
+        return [self.recordings.name(i) for i in range(self.n_recordings)]
 
     @property
     def recordings_of_windows(self):
@@ -280,7 +282,7 @@ class WindowSource:
             windows to fill it; what is left of all numbers shares further
             batches. A batch that is not full comes last.
         """
-        channels = self._recordings.channels
+        channels = self.recordings.channels
         return shuffled_batches(self._counts, channels, seed, epoch, batch_size)
 
     def read(self, indices, shift=None):
@@ -315,13 +317,13 @@ class WindowSource:
         indices = check_indices(indices, self.n_windows)
         places = np.searchsorted(self._ends, indices, side="right")
         first = self._ends[places] - self._counts[places]
-        last_start = self._recordings.lengths[places] - self.n_times
+        last_start = self.recordings.lengths[places] - self.n_times
         starts = np.minimum((indices - first) * self.step, last_start)
         if shift is not None:
             shift = check_shift(shift, len(indices))
             starts = np.clip(starts + shift, 0, last_start)
 
-        channels = self._recordings.channels[places]
+        channels = self.recordings.channels[places]
         largest = int(channels.max()) if len(channels) else 0
         padded = len(channels) and int(channels.min()) < largest
         make = np.zeros if padded or self._padded_to > self.n_times else np.empty
@@ -347,10 +349,13 @@ class WindowSource:
         used = self._counts > 0
         rates = self._sfreq[used]
         known = ~np.isnan(rates)
-        seconds = (self._recordings.lengths[used][known] / rates[known]).sum()
-        numbers, how_many = np.unique(
-            self._recordings.channels[used], return_counts=True
-        )
+        seconds = (self.recordings.lengths[used][known] / rates[known]).sum()
+
+        def counts_of(values):
+            found, how_many = np.unique(values, return_counts=True)
+            return dict(zip(found.tolist(), how_many.tolist(), strict=True))
+
+        by_sfreq = counts_of(rates[known])
         return {
             "n_recordings": int(used.sum()),
             "n_recordings_too_short": int((~used).sum()),
@@ -361,11 +366,10 @@ class WindowSource:
             "scale": self.scale,
             "hours": float(seconds / 3600) if known.any() else None,
             "n_recordings_of_unknown_rate": int((~known).sum()),
-            "sfreq": np.unique(rates[known]).tolist(),
-            "n_samples": int(self._recordings.lengths[used].sum()),
-            "recordings_by_n_channels": dict(
-                zip(numbers.tolist(), how_many.tolist(), strict=True)
-            ),
+            "sfreq": list(by_sfreq),
+            "recordings_by_sfreq": by_sfreq,
+            "n_samples": int(self.recordings.lengths[used].sum()),
+            "recordings_by_n_channels": counts_of(self.recordings.channels[used]),
             "classes": None if self.classes_ is None else self.classes_.tolist(),
             "n_labelled_windows": int(self._counts[self._labels >= 0].sum()),
         }
@@ -399,7 +403,7 @@ class WindowSource:
                 for values in (center / unit, np.log(unit)):
                     values = np.round(values, 6) + 0.0
                     digest.update(values.astype("<f8").tobytes())
-            for part in self._recordings.identity():
+            for part in self.recordings.identity():
                 digest.update(len(part).to_bytes(8, "little"))
                 digest.update(part)
             self._fingerprint = digest.hexdigest()
@@ -407,11 +411,11 @@ class WindowSource:
 
     def close(self):
         """Close files that are open; reading opens them again."""
-        self._recordings.close()
+        self.recordings.close()
 
     def _scan(self):
         """Return what scales the recordings; None where windows scale themselves."""
-        recordings = self._recordings
+        recordings = self.recordings
         selected = np.flatnonzero(self._counts)
         if self.scale in ("window", None):
             if recordings.in_memory:
@@ -429,7 +433,7 @@ class WindowSource:
         return scaling
 
     def _read_one(self, window, recording, start):
-        samples = self._recordings.read(recording, start, start + self.n_times)
+        samples = self.recordings.read(recording, start, start + self.n_times)
         window = window[: len(samples), : self.n_times]
         if self.scale is None:
             window[:] = samples
@@ -437,7 +441,7 @@ class WindowSource:
         if self.scale == "window":
             center, squares = moments_of(samples)
             spread = np.sqrt(squares / self.n_times)
-            rounding = self._recordings.rounding[recording]
+            rounding = self.recordings.rounding[recording]
             spread = usable_spread(spread, np.abs(center), rounding)
         else:
             scaling = self._scaling
@@ -452,7 +456,7 @@ class WindowSource:
         short = np.flatnonzero(self._counts == 0)
         if not len(short):
             return
-        recordings = self._recordings
+        recordings = self.recordings
         longest = int(recordings.lengths.max())
         i = int(short[0])
         shape = int(recordings.channels[i]), int(recordings.lengths[i])
@@ -464,10 +468,13 @@ class WindowSource:
             else ""
         )
         if self.n_windows == 0:
+            rates = recordings.sfreq[~np.isnan(recordings.sfreq)]
+            rate = float(rates[0]) if len(rates) else 200.0
             raise WindowsError(
                 f"n_times={self.n_times} is longer than all {self.n_recordings} "
                 f"{what}; the longest has {longest} samples. Pass a smaller "
-                f"n_times.{hint}"
+                f"n_times: for windows of 0.2 s at {rate:g} Hz, "
+                f"n_times={0.2 * rate:.0f}.{hint}"
             )
         warnings.warn(
             f"{len(short)} of {self.n_recordings} {what} are shorter than "
@@ -481,6 +488,6 @@ class WindowSource:
         for row, recording in enumerate(places.tolist()):
             if not np.isfinite(windows[row]).all():
                 start = int(starts[row])
-                samples = self._recordings.read(recording, start, start + self.n_times)
+                samples = self.recordings.read(recording, start, start + self.n_times)
                 samples = np.asarray(samples)
-                self._recordings.refuse(recording, samples, 0, start)
+                self.recordings.refuse(recording, samples, 0, start)

@@ -58,18 +58,26 @@ def strength_map(strength, codes, n_classes, sample_weight=None):
     return values
 
 
-def align_maps(maps, reference=0):
+def align_maps(maps, reference=0, turn_cost=0.0):
     """Find by how many electrodes maps of strength are turned against each other.
 
     For each map the turn is taken that brings it closest to the mean of all others,
     until nothing changes.
+
+    Without a cost any turn is as likely as any other, and the turns are told against
+    the reference. With a cost no turn is likelier than a small one: nobody is the
+    reference, and the turns are told against the position in which most channels stay
+    where they are.
 
     Parameters
     ----------
     maps : list of ndarray of shape (n_classes, n_channels)
         As :func:`strength_map` returns them. The channels lie on one ring, in order.
     reference : int, default=0
-        Number of the map that stays as it is.
+        Number of the map that stays as it is, if turns cost nothing.
+    turn_cost : float, default=0.0
+        How much closer (cosine of the angle between two maps) a turn by one more
+        channel has to bring a map.
 
     Returns
     -------
@@ -79,8 +87,8 @@ def align_maps(maps, reference=0):
     Raises
     ------
     ValueError
-        If there is no map, they differ in shape, or hold NaN or infinity, or
-        `reference` is none of them.
+        If there is no map, they differ in shape, or hold NaN or infinity,
+        `reference` is none of them, or `turn_cost` is negative.
 
     Examples
     --------
@@ -99,29 +107,80 @@ def align_maps(maps, reference=0):
         )
     last = len(maps) - 1
     check_number("reference", reference, minimum=0, maximum=last, integer=True)
-    n_channels = maps[reference].shape[1]
+    check_number("turn_cost", turn_cost, minimum=0)
+    lengths = turn_lengths(maps[reference].shape[1])
 
-    def best_turn(number, target):
-        turned = (np.roll(maps[number], k, axis=1) for k in range(n_channels))
-        return int(np.argmax([(each * target).sum() for each in turned]))
+    def best_turn(number, target, turn_cost):
+        return int(
+            np.argmax(
+                [
+                    _cosine(np.roll(maps[number], k, axis=1), target)
+                    - turn_cost * length
+                    for k, length in enumerate(lengths)
+                ]
+            )
+        )
 
+    fixed = reference if turn_cost == 0 else None
     # To one map first: the sum of unaligned maps would be a poor target.
-    turns = [best_turn(number, maps[reference]) for number in range(len(maps))]
+    turns = [best_turn(number, maps[reference], 0) for number in range(len(maps))]
     turns[reference] = 0
+    if fixed is None:
+        turns = _centred(turns, len(lengths))
     for _ in range(_MOST_PASSES):
         before = list(turns)
         for number in range(len(maps)):
-            if number == reference:
+            if number == fixed or len(maps) == 1:
                 continue
             others = sum(
                 np.roll(maps[other], turns[other], axis=1)
                 for other in range(len(maps))
                 if other != number
             )
-            turns[number] = best_turn(number, others)
+            turns[number] = best_turn(number, others, turn_cost)
         if before == turns:
             break
-    return turns
+    return turns if fixed is not None else _centred(turns, len(lengths))
+
+
+def turn_lengths(n_channels):
+    """Return by how many channels, the shorter way round, each turn turns.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels on the ring.
+
+    Returns
+    -------
+    lengths : ndarray of int, shape (n_channels,)
+        Of the turns by 0, 1, ... channels.
+
+    Examples
+    --------
+    >>> from sktinymyo.signal.armband import turn_lengths
+    >>> turn_lengths(5).tolist()
+    [0, 1, 2, 2, 1]
+    """
+    turns = np.arange(n_channels)
+    return np.minimum(turns, n_channels - turns)
+
+
+def _cosine(first, second):
+    """Return the cosine of the angle between two maps; zero if one is zero."""
+    size = np.linalg.norm(first) * np.linalg.norm(second)
+    return float((first * second).sum() / size) if size else 0.0
+
+
+def _centred(turns, n_channels):
+    """Turn all by the same number of channels, so that they turn least in all."""
+    lengths = turn_lengths(n_channels)
+    sums = [
+        sum(lengths[(turn + more) % n_channels] for turn in turns)
+        for more in range(n_channels)
+    ]
+    more = int(np.argmin(sums))
+    return [(turn + more) % n_channels for turn in turns]
 
 
 def align_wearings(strength, y, groups):

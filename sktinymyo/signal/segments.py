@@ -31,7 +31,7 @@ def split_recordings(
         array each; a single label stands for a whole recording, which is not cut.
     meta : mapping, DataFrame or None, default=None
         What is known of the recordings, as in
-        :func:`~sktinymyo.signal.sliding_windows`. Repetitions count for each
+        :func:`~sktinymyo.sliding_windows`. Repetitions count for each
         subject and session; without these columns all recordings count as one
         session of one person.
     sfreq : float
@@ -73,7 +73,7 @@ def split_recordings(
 
     See Also
     --------
-    sktinymyo.signal.sliding_windows : Cut the stretches into windows.
+    sktinymyo.sliding_windows : Cut the stretches into windows.
     sktinymyo.model_selection.LeaveRepetitionsOut : Train on some repetitions.
 
     Notes

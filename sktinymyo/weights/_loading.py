@@ -8,10 +8,11 @@ from ..exceptions import WeightsError
 from ..nn import tinymyo
 from . import _registry
 from ._architecture import read_settings, recognise
+from ._card_fields import is_sha256
 from ._hub import HubFile
 from ._safetensors import TensorFile, parse_json_object
 from ._source import locate, parse_source, read_companions
-from .cards import WeightsCard, is_sha256
+from .cards import WeightsCard
 
 __all__ = ["LoadedWeights", "build_model", "list_weights", "load_weights", "read_card"]
 
@@ -169,6 +170,7 @@ def load_weights(source, *, cache_folder=None, offline=None, sha256=None):
         raise TypeError(f"offline={offline!r} must be True, False or None.")
     location = locate(source, cache_folder, offline)
     with TensorFile(location.file) as file:
+        _refuse_checkpoint(file)
         own = _read_own_header(file)
         if own is None:
             fields, card = read_companions(location)
@@ -341,6 +343,21 @@ def _build_stored_head(weights):
     if weights.head == "regression":
         return tinymyo.RegressionHead(config.embed_dim, **options, generator=generator)
     return None
+
+
+def _refuse_checkpoint(file):
+    """Refuse the state of a run of pretraining, which lies where it is looked for."""
+    if not {"identity", "history", "step"} <= file.metadata.keys():
+        return
+    run = file.path.parent
+    weights = run / "weights"
+    remedy = (
+        f"Its weights are in {weights}: pass weights={str(weights)!r}."
+        if weights.is_dir()
+        else "Once it is finished, write its weights with save_pretrained(folder), and "
+        "pass weights=folder."
+    )
+    raise WeightsError(f"{run} holds the checkpoint of a pretraining run. {remedy}")
 
 
 def _read_own_header(file):

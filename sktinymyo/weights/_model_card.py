@@ -3,6 +3,8 @@
 import json
 import re
 
+from ._card_fields import write_range
+
 __all__ = ["write_model_card"]
 
 # The hub refuses a page whose front matter names a licence it does not know.
@@ -24,6 +26,7 @@ _SECTIONS = {
         "n_channels": "Channels",
         "channel_range": "Numbers of channels seen in training",
         "n_times": "Window",
+        "times_range": "Lengths of windows seen in training",
         "normalisation": "Normalisation",
     },
     "Training": {"data": "Data", "recipe": "Recipe", "software": "Software"},
@@ -92,7 +95,7 @@ def write_model_card(weights, hub_file, n_bytes, precision):
 
 
 def _front_matter(card):
-    if card.licence is not None:
+    if (card.licence or "").strip():
         name = "-".join(card.licence.lower().split())
         if name in _LICENCES_OF_THE_HUB:
             yield "license", name
@@ -113,8 +116,9 @@ def _example(hub_file):
         "```python",
         "from sktinymyo import TinyMyoEmbedder",
         "",
+        "# X: windows of shape (n_windows, n_channels, n_times)",
         f'embedder = TinyMyoEmbedder(weights="{hub_file.repository}")',
-        "embeddings = embedder.fit_transform(X)  # (n_windows, n_channels, n_times)",
+        "embeddings = embedder.fit_transform(X)",
         "```",
     ]
 
@@ -125,12 +129,11 @@ def _shown_values(card):
     for name, value in card.to_dict().items():
         if name in _STATED_ELSEWHERE:
             continue
-        if value is None or value in ("", (), []):
+        if value is None or value in ((), []) or not str(value).strip():
             if name in _ALWAYS_SHOWN:
                 values[name] = "not stated"
         elif isinstance(value, (list, tuple)):
-            between = " to " if name.endswith("range") else ", "
-            values[name] = between.join(map(_text, value))
+            values[name] = ", ".join(map(_text, value))
         else:
             values[name] = _text(value)
     if card.sharing is not None:
@@ -142,9 +145,17 @@ def _shown_values(card):
         values["sfreqs"] = ", ".join(f"{rate:g} Hz" for rate in card.sfreqs)
     if "channel_range" in values and card.n_channels is None:
         del values["n_channels"]
+    for name in ("channel_range", "times_range"):
+        if name in values:
+            values[name] = write_range(getattr(card, name))
     if card.n_times is not None:
         seconds = "" if card.window is None else f" ({card.window:g} s)"
         values["n_times"] += f" samples{seconds}"
+    # Of a single length the window says it all.
+    if len(set(card.times_range or ())) > 1:
+        values["times_range"] += " samples"
+    else:
+        values.pop("times_range", None)
     return values
 
 

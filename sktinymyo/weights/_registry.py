@@ -60,7 +60,7 @@ REGISTRY = _by_name(
     RegisteredWeights(
         card=WeightsCard(
             name="tinymyo-open",
-            sha256="0c820016cbc7f801062a36bd05aa81cf8535ed36d02a8edcc3c8ad6a2ca649b0",
+            sha256="7440b9a6620df217c6323a2c75c4822530a28a4160716063182ec0f936fc691e",
         ),
         packaged=True,
         default=True,
@@ -68,7 +68,7 @@ REGISTRY = _by_name(
     RegisteredWeights(
         card=WeightsCard(
             name="tinymyo-open-small",
-            sha256=("fde64a7d5c481ee2ae8cac3e8354b5d75ce04f88d2f9c8911de61d991cd8aabc"),
+            sha256=("90bf93244c689c5c329c9f31097f7149f34f89e8eedf81447fd23ba622fd7b1c"),
         ),
         packaged=True,
     ),
@@ -89,6 +89,9 @@ REGISTRY = _by_name(
             sfreq=2000.0,
             n_channels=16,
             n_times=1000,
+            sfreqs=(2000.0,),
+            channel_range=(12, 16),
+            times_range=(1000, 1000),
             normalisation=(
                 "Band-pass 20-450 Hz (Butterworth, order 4) and 50 Hz notch (Q 30), "
                 "both zero phase, then z-score per recording and channel"

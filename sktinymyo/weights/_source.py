@@ -3,6 +3,7 @@
 import os
 import warnings
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from ..exceptions import UnsafeFileError, WeightsError, WeightsNotFoundError
@@ -95,8 +96,18 @@ def parse_source(source):
         return hub_file
     raise WeightsNotFoundError(
         f"weights={source!r} is neither a file nor a folder here (looked in "
-        f"{Path.cwd()}), nor does it have the form of a hub name. Pass {accepted}."
+        f"{Path.cwd()}), nor does it have the form of a hub name. Pass {accepted}. "
+        f"{_known_names(source)}"
     )
+
+
+def _known_names(source):
+    """Say which names need no file, and which of them may have been meant."""
+    packaged = [name for name, entry in _registry.REGISTRY.items() if entry.packaged]
+    names = ["default", *packaged, "random"]
+    text = f"Known names: {', '.join(map(repr, names))} (the last for estimators)."
+    meant = get_close_matches(source.lower(), names, n=1)
+    return f"{text} Did you mean {meant[0]!r}?" if meant else text
 
 
 def locate(source, cache_folder=None, offline=None):

@@ -1,15 +1,27 @@
 """The card of a set of weights: origin, licence, and the data they expect."""
 
 import dataclasses
-import math
 import numbers
-import reprlib
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .._validation import check_number
 from ..exceptions import WeightsError
+from ._card_fields import (
+    check_positive,
+    check_text,
+    in_one_line,
+    is_close,
+    is_sha256,
+    read_range,
+    read_rates,
+    refuse_unknown,
+    to_plain,
+    write_either,
+    write_number,
+    write_range,
+)
 
 __all__ = ["WeightsCard"]
 
@@ -29,13 +41,7 @@ _TEXTS = (
     "software",
 )
 _WHOLE_NUMBERS = ("n_channels", "n_times")
-
-# Clocks of recorders are off by less; the next rate in use is farther away.
-RATE_TOLERANCE = 0.01
-
-# Far more than any recipe has: a stranger's card must not fill a terminal.
-_MOST_RATES = 32
-_LONGEST_IN_LINE = 80
+_RANGES = ("channel_range", "times_range")
 
 
 @dataclass(frozen=True)
@@ -65,15 +71,16 @@ class WeightsCard:
         Sampling rate of the training windows, in Hz; where there were several, that
         of the real recordings, to which others are best brought.
     n_channels : int or None, default=None
-        Number of channels of the training windows; the most, where they differ.
+        Number of channels of the training windows; where they differed, that of the
+        main ones, and `channel_range` tells of all.
     n_times : int or None, default=None
-        Length of the training windows, in samples.
+        Length of the training windows, in samples; the largest, where they differed.
     normalisation : str or None, default=None
         What was done to the signal before the network saw it.
     generation : {"per-channel", "none", "flat"} or None, default=None
         How the network tells positions apart.
     config : dict, default={}
-        Architecture, as :meth:`TinyMyoConfig.to_dict` gives it.
+        Architecture, as :meth:`sktinymyo.nn.TinyMyoConfig.to_dict` gives it.
     description, citation, data, recipe : str or None, default=None
         What the weights are, whom to cite, the recordings they were trained on,
         and how.
@@ -86,6 +93,8 @@ class WeightsCard:
     channel_range : (int, int) or None, default=None
         Fewest and most channels seen in training. None: the fewest are not known,
         and `n_channels` is the most.
+    times_range : (int, int) or None, default=None
+        Shortest and longest windows of training, in samples. None: `n_times` alone.
 
     Raises
     ------
@@ -141,29 +150,32 @@ ChannelMapper(n_channels=16)
     software: str | None = None
     sfreqs: tuple = ()
     channel_range: tuple | None = None
+    times_range: tuple | None = None
 
     def __post_init__(self):
         """Refuse fields of the wrong type: cards also come out of strangers' files."""
         for name in _TEXTS:
-            _check_text(name, getattr(self, name), required=name == "name")
-        sharing = _plain(self.sharing)
+            check_text(name, getattr(self, name), required=name == "name")
+        sharing = to_plain(self.sharing)
         if not (sharing is None or isinstance(sharing, bool)):
             raise WeightsError(
                 f"card field sharing={self.sharing!r} must be True, False or None."
             )
         for name in _WHOLE_NUMBERS:
-            _check_positive(name, getattr(self, name), numbers.Integral)
-        _check_positive("sfreq", self.sfreq, numbers.Real)
+            check_positive(name, getattr(self, name), numbers.Integral)
+        check_positive("sfreq", self.sfreq, numbers.Real)
         # JSON and TOML know lists only, and plain numbers.
-        plain = {
-            name: _plain(getattr(self, name)) for name in (*_WHOLE_NUMBERS, "sfreq")
+        values = {
+            name: to_plain(getattr(self, name)) for name in (*_WHOLE_NUMBERS, "sfreq")
         }
-        plain |= {
+        values |= {
+            name: read_range(name, to_plain(getattr(self, name))) for name in _RANGES
+        }
+        values |= {
             "sharing": sharing,
-            "sfreqs": _read_rates(_plain(self.sfreqs), self.sfreq),
-            "channel_range": _read_range(_plain(self.channel_range)),
+            "sfreqs": read_rates(to_plain(self.sfreqs), self.sfreq),
         }
-        for name, value in plain.items():
+        for name, value in values.items():
             object.__setattr__(self, name, value)
         if not isinstance(self.config, Mapping):
             raise WeightsError(
@@ -219,12 +231,12 @@ ChannelMapper(n_channels=16)
             "n_channels", n_channels, minimum=1, integer=True, none_allowed=True
         )
         found = []
-        known = sfreq is None or any(_is_close(sfreq, rate) for rate in self.rates)
+        known = sfreq is None or any(is_close(sfreq, rate) for rate in self.rates)
         if self.rates and not known:
             found.append(
-                f"sfreq={_number(sfreq)} Hz, but the weights learned at "
-                f"{_either(self.rates)} Hz: resample the windows with "
-                f"EMGResampler({_number(sfreq)}, {_number(self.rates[0])})"
+                f"sfreq={write_number(sfreq)} Hz, but the weights learned at "
+                f"{write_either(self.rates)} Hz: resample the windows with "
+                f"EMGResampler({write_number(sfreq)}, {write_number(self.rates[0])})"
             )
         fewest, most = self.channel_range or (1, self.n_channels)
         if n_channels is None or most is None:
@@ -244,10 +256,15 @@ ChannelMapper(n_channels=16)
 
     def _channels(self):
         """Write the numbers of channels seen in training."""
-        if self.channel_range is None:
-            return f"{self.n_channels}"
-        fewest, most = self.channel_range
-        return f"{most}" if fewest == most else f"{fewest} to {most}"
+        return write_range(self.channel_range or (self.n_channels, self.n_channels))
+
+    def _seconds(self):
+        """Write the lengths of the training windows in seconds; None if not known."""
+        lengths = self.times_range or (self.n_times, self.n_times)
+        if None in lengths or not self.rates:
+            return None
+        shortest, longest = (f"{length / self.rates[0]:g}" for length in lengths)
+        return f"{longest} s" if shortest == longest else f"{shortest} to {longest} s"
 
     def to_dict(self):
         """Return the fields as a plain dictionary that JSON can hold.
@@ -282,13 +299,7 @@ ChannelMapper(n_channels=16)
             raise WeightsError(
                 f"a card must be a dictionary; got {type(fields).__name__}."
             )
-        known = [item.name for item in dataclasses.fields(cls)]
-        unknown = sorted(str(key) for key in fields if key not in known)
-        if unknown:
-            raise WeightsError(
-                f"a card has unknown fields: {', '.join(unknown)}. "
-                f"Accepted: {', '.join(known)}."
-            )
+        refuse_unknown(fields, [item.name for item in dataclasses.fields(cls)])
         if "name" not in fields:
             raise WeightsError("a card needs the field 'name'.")
         return cls(**fields)
@@ -304,7 +315,13 @@ ChannelMapper(n_channels=16)
         Returns
         -------
         card : WeightsCard
+
+        Raises
+        ------
+        WeightsError
+            If there is no such field, or a value is of the wrong type.
         """
+        refuse_unknown(fields, [item.name for item in dataclasses.fields(self)])
         return dataclasses.replace(self, **fields)
 
     def summary(self):
@@ -313,24 +330,27 @@ ChannelMapper(n_channels=16)
         Returns
         -------
         line : str
-            Name, positions, channels, rates, licence and the first digits of the
-            checksum; the card shows itself so, too.
+            Name, positions, channels, lengths of windows, rates, licence and the first
+            digits of the checksum; the card shows itself so, too.
         """
         parts = []
         if self.generation is not None:
-            parts.append(f"positions {_in_one_line(self.generation)}")
+            parts.append(f"positions {in_one_line(self.generation)}")
         if self.channel_range is not None or self.n_channels is not None:
             parts.append(f"{self._channels()} channels")
         if self.rates:
             first, *others = self.rates
-            window = "" if self.window is None else f"{self.window:g} s at "
-            also = f" (also {', '.join(map(_number, others))} Hz)" if others else ""
-            parts.append(f"{window}{_number(first)} Hz{also}")
+            seconds = self._seconds()
+            window = "" if seconds is None else f"{seconds} at "
+            also = (
+                f" (also {', '.join(map(write_number, others))} Hz)" if others else ""
+            )
+            parts.append(f"{window}{write_number(first)} Hz{also}")
         form = ", ".join(parts) or "form of the data not stated"
-        licence = _in_one_line(self.licence or "not stated")
+        licence = in_one_line(self.licence or "not stated")
         restriction = "" if self.sharing is not False else " (no changed copies)"
         checksum = "" if self.sha256 is None else f"; sha256 {self.sha256[:8]}"
-        name = _in_one_line(self.name)
+        name = in_one_line(self.name)
         return f"{name}: {form}; licence {licence}{restriction}{checksum}"
 
     def __repr__(self):
@@ -353,6 +373,7 @@ ChannelMapper(n_channels=16)
         ...
           sfreqs        200, 1000 Hz
           channel range not stated
+          times range   not stated
         """
         values = self.to_dict()
         values["sharing"] = {
@@ -361,14 +382,21 @@ ChannelMapper(n_channels=16)
             None: None,
         }[self.sharing]
         if self.sfreq is not None:
-            values["sfreq"] = f"{_number(self.sfreq)} Hz"
+            values["sfreq"] = f"{write_number(self.sfreq)} Hz"
         if self.sfreqs:
-            values["sfreqs"] = f"{', '.join(map(_number, self.sfreqs))} Hz"
+            values["sfreqs"] = f"{', '.join(map(write_number, self.sfreqs))} Hz"
         if self.channel_range is not None:
-            values["channel_range"] = "{} to {}".format(*self.channel_range)
+            values["channel_range"] = f"{self._channels()} (all recordings)"
+            if self.n_channels is not None:
+                values["n_channels"] = f"{self.n_channels} (the main recordings)"
         if self.n_times is not None:
             seconds = "" if self.window is None else f" ({self.window:g} s)"
-            values["n_times"] = f"{self.n_times} samples{seconds}"
+            several = len(set(self.times_range or ())) > 1
+            longest = ", the longest" if several else ""
+            values["n_times"] = f"{self.n_times} samples{seconds}{longest}"
+        if self.times_range is not None:
+            seconds = "" if self._seconds() is None else f" ({self._seconds()})"
+            values["times_range"] = f"{write_range(self.times_range)} samples{seconds}"
         values["config"] = ", ".join(f"{k}={v}" for k, v in self.config.items())
         lines = [f"Weights {values.pop('name')}"]
         for key, value in values.items():
@@ -383,108 +411,3 @@ ChannelMapper(n_channels=16)
                 )
             )
         return "\n".join(lines)
-
-
-def is_sha256(value):
-    """Tell whether `value` is a SHA-256 checksum in lower-case hexadecimal."""
-    return (
-        isinstance(value, str)
-        and len(value) == 64
-        and all(digit in "0123456789abcdef" for digit in value)
-    )
-
-
-def _check_text(name, value, *, required):
-    if value is None and not required:
-        return
-    if not isinstance(value, str) or (required and not value):
-        raise WeightsError(
-            f"card field {name}={value!r} must be "
-            f"{'a non-empty text' if required else 'a text or None'}."
-        )
-    # A card is printed on terminals; escape sequences in it could rewrite them.
-    if any(not (letter.isprintable() or letter in "\n\t") for letter in value):
-        raise WeightsError(f"card field {name}={value!r} has control characters.")
-
-
-def _plain(value):
-    """Make plain numbers and lists of numpy's, which JSON cannot hold."""
-    return value.tolist() if hasattr(value, "tolist") else value
-
-
-def _check_positive(name, value, kind):
-    if value is not None and not _is_positive(value, kind):
-        raise WeightsError(
-            f"card field {name}={_shown(value)} must be a positive number or None."
-        )
-
-
-def _is_positive(value, kind):
-    if isinstance(value, bool) or not isinstance(value, kind):
-        return False
-    try:
-        return math.isfinite(value) and value > 0
-    except OverflowError:
-        # A whole number of hundreds of digits, which JSON can hold.
-        return False
-
-
-def _read_rates(values, sfreq):
-    """Return a checked tuple of rates."""
-    if values is None:
-        return ()
-    good = isinstance(values, (list, tuple)) and len(values) <= _MOST_RATES
-    if not good or not all(_is_positive(value, numbers.Real) for value in values):
-        raise WeightsError(
-            f"card field sfreqs={_shown(values)} must be a list of at most "
-            f"{_MOST_RATES} positive numbers."
-        )
-    rates = tuple(float(value) for value in values)
-    if rates and sfreq is not None and not _is_close(sfreq, rates[0]):
-        raise WeightsError(
-            f"card field sfreq={_shown(sfreq)} contradicts sfreqs={_shown(values)}: "
-            "the first of the rates is the recommended one, and must be sfreq."
-        )
-    return rates
-
-
-def _read_range(values):
-    """Return a checked pair of numbers of channels, or None."""
-    if values is None:
-        return None
-    if (
-        not isinstance(values, (list, tuple))
-        or len(values) != 2
-        or not all(_is_positive(value, numbers.Integral) for value in values)
-        or values[0] > values[1]
-    ):
-        raise WeightsError(
-            f"card field channel_range={_shown(values)} must be the fewest and the "
-            "most channels, two positive whole numbers, or None."
-        )
-    return int(values[0]), int(values[1])
-
-
-def _is_close(sfreq, rate):
-    return abs(sfreq - rate) <= RATE_TOLERANCE * rate
-
-
-def _number(value):
-    """Write a rate without losing digits: 1925.926 Hz is a real one."""
-    return f"{float(value):.10g}"
-
-
-def _either(values):
-    *others, last = map(_number, values)
-    return f"{', '.join(others)} or {last}" if others else last
-
-
-def _shown(value):
-    """Show a value of a stranger's card, but not all of a long one."""
-    return reprlib.repr(value)
-
-
-def _in_one_line(text):
-    text = " ".join(text.split())
-    short = len(text) <= _LONGEST_IN_LINE
-    return text if short else f"{text[: _LONGEST_IN_LINE - 3]}..."

@@ -13,6 +13,8 @@ FIXED = ("lda", "lda-aligned", "svm", "logistic", "embed-open", "union-open")
 # Methods of which one seed takes minutes: the spread is that of persons or folds.
 COSTLY = (*TUNED, *TUNED_ALIGNED, "minirocket")
 
+# Of ArmbandAlignedClassifier.
+TURN_COST = 0.05
 # Of TinyMyoEmbedder.
 FROZEN_OPTIONS = {"pooling": "channel"}
 # Of TinyMyoClassifier, by what it starts from; chosen by recipes.py.
@@ -50,7 +52,8 @@ def weights_of(method, weights):
 
 def options_of(method, protocol):
     """Return the part of the recipe that a result depends on, for its key."""
-    method = plain(method)
+    if method in ALIGNED:
+        return {"turn_cost": TURN_COST} | options_of(plain(method), protocol)
     if method in FROZEN:
         return FROZEN_OPTIONS
     if method not in TUNED:
@@ -104,7 +107,7 @@ def build(method, *, n_train, seed=0, weights=None, size=None, device="cpu"):
             size=size,
             device=device,
         )
-        return ArmbandAlignedClassifier(inside)
+        return ArmbandAlignedClassifier(inside, turn_cost=TURN_COST)
     if method in CLASSICAL:
         return classifier(method, seed=seed)
     head = LogisticRegression(C=0.1, max_iter=500)

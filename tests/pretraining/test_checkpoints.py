@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,8 +13,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from sktinymyo import TinyMyoPretrainer
+from sktinymyo.exceptions import WeightsError
 from sktinymyo.pretraining import _checkpoint, _files, _loop, _software
 from sktinymyo.pretraining._sources import open_source
+from sktinymyo.weights import load_weights
 
 
 def recordings(n_channels=(4, 8, 8)):
@@ -24,7 +27,10 @@ def recordings(n_channels=(4, 8, 8)):
 def nano(folder=None, **options):
     parameters = {"max_steps": 2, "batch_size": 8, "n_times": 100, "random_state": 0}
     return TinyMyoPretrainer(
-        "nano", checkpoint_folder=folder, resume=True, **parameters | options
+        "nano",
+        checkpoint_folder=folder,
+        resume=folder is not None,
+        **parameters | options,
     )
 
 
@@ -80,13 +86,26 @@ def test_damaged_checkpoints_are_refused(tmp_path, stored, tensors, texts, messa
         ({"weights": "tinymyo-open-small"}, "weights .*then"),
         ({"n_times": 80}, r"n_times: \[100\] then, \[80\] now"),
         ({"random_state": 1}, "random_state: .*then"),
-        ({"max_steps": 3}, "max_steps .*: 2 then, 3 now"),
+        ({"max_steps": 1}, r"max_steps .*: 2 then, 1 now.*another folder\.$"),
+        ({"max_steps": 3}, "max_steps .*: 2 then, 3 now.*To train longer.*weights="),
     ],
 )
 def test_another_recipe_is_refused(tmp_path, stored, options, message):
     save_file(stored[0], tmp_path / "checkpoint.safetensors", stored[1])
     with pytest.raises(ValueError, match=f"another run.*{message}"):
         nano(tmp_path, **options).fit(recordings())
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_run_is_not_taken_for_weights(tmp_path, stored, done):
+    save_file(stored[0], tmp_path / "checkpoint.safetensors", stored[1])
+    remedy = re.escape(f"pass weights={str(tmp_path / 'weights')!r}")
+    if done:
+        (tmp_path / "weights").mkdir()
+    else:
+        remedy = r"save_pretrained\(folder\)"
+    with pytest.raises(WeightsError, match=f"checkpoint of a .*run.*{remedy}"):
+        load_weights(tmp_path)
 
 
 def test_a_finished_run_is_only_loaded(tmp_path, stored):

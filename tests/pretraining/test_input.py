@@ -2,6 +2,7 @@
 
 import gc
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sklearn.utils import Bunch
 from sktinymyo import TinyMyoPretrainer
 from sktinymyo.datasets import LazyRecordings
 from sktinymyo.exceptions import WindowsError
+from sktinymyo.inspection import ReconstructionDisplay
 from sktinymyo.pretraining import _pretrainer
 
 RNG = np.random.default_rng(0)
@@ -20,9 +22,8 @@ WINDOWS = RNG.normal(size=(6, 4, 40)) * np.arange(1, 7)[:, None, None]
 
 
 def nano(**options):
-    return TinyMyoPretrainer(
-        "nano", **{"max_steps": 2, "batch_size": 8, "random_state": 0} | options
-    )
+    defaults = {"size": "nano", "max_steps": 2, "batch_size": 8, "random_state": 0}
+    return TinyMyoPretrainer(**defaults | options)
 
 
 @pytest.fixture
@@ -154,15 +155,69 @@ def test_data_frames_of_embeddings_after_a_fit_on_recordings():
     assert model.transform(WINDOWS).columns[0] == "tinymyopretrainer_ch0_0"
 
 
+def write_files(folder, kind, **facts):
+    """Write recordings, one in a file, that state facts."""
+    for number, recording in enumerate(RECORDINGS):
+        if kind == "npz":
+            np.savez(folder / f"{number}.npz", emg=recording, **facts)
+        else:
+            h5py = pytest.importorskip("h5py")
+            with h5py.File(folder / f"{number}.h5", "w") as file:
+                file["session/emg"] = recording
+                file["session"].attrs.update(facts)
+
+
+@pytest.mark.parametrize("kind", ["npz", "h5"])
+def test_files_that_state_no_group_are_noticed(trained_on, tmp_path, kind):
+    write_files(tmp_path, kind, subject="ann")
+    message = (
+        r"no groups: each of 3 .*Save group=.*\('subject' in the files is not read"
+    )
+    with pytest.warns(UserWarning, match=message) as caught:
+        trained_on(nano(n_times=40), tmp_path)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for scale in ("recording", "window", None):
+            trained_on(nano(n_times=40, scale=scale), tmp_path)
+        trained_on(nano(n_times=40), RECORDINGS)
+        trained_on(nano(n_times=40), sorted(tmp_path.iterdir())[:1])
+        source = trained_on(nano(n_times=40), tmp_path, None, ["ann", "ann", "bob"])
+        assert source.describe()["n_groups"] == 2
+        write_files(tmp_path, kind, group="ann")
+        assert trained_on(nano(n_times=40), tmp_path).describe()["n_groups"] == 1
+
+
+@pytest.mark.parametrize("facts", [{"sfreq": 2000.0}, {}])
+def test_recordings_shorter_than_windows_come_with_a_length(tmp_path, facts):
+    write_files(tmp_path, "npz", **facts)
+    rate = facts.get("sfreq", 200.0)
+    message = f"n_times=1000 is .*0.2 s at {rate:g} Hz, n_times={0.2 * rate:g}\\."
+    with pytest.raises(WindowsError, match=message):
+        nano().fit(tmp_path)
+
+
+@pytest.mark.parametrize("X", [RECORDINGS, {"recordings": RECORDINGS}, "folder"])
+def test_what_takes_windows_says_how_to_cut_them(X):
+    model = nano(n_times=40).fit(RECORDINGS)
+    message = r"\(n_windows, n_channels, n_times\).*sliding_windows"
+    draw = partial(ReconstructionDisplay.from_estimator, model)
+    for use in (model.score, model.transform, model.reconstruct, draw):
+        with pytest.raises(WindowsError, match=message):
+            use(X)
+    # Recordings that are as long as one another make windows, as before.
+    assert model.transform(EQUAL).shape == (3, 4 * 48)
+
+
 def test_files_are_closed_even_after_errors(tmp_path):
     for number, recording in enumerate(RECORDINGS):
         np.save(tmp_path / f"{number}.npy", recording)
     gc.collect()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ResourceWarning)
-        nano(n_times=40).fit(tmp_path)
+        nano(n_times=40, scale="recording").fit(tmp_path)
         with pytest.raises(ValueError, match="y has 1 values"):
-            nano(n_times=40).fit(tmp_path, y=[1])
+            nano(n_times=40).fit(tmp_path, y=[1], groups=range(3))
         with pytest.raises(ValueError, match="groups has 1"):
             nano(n_times=40).fit(tmp_path, groups=[1])
         with pytest.raises(ValueError, match="diverged"):
@@ -181,6 +236,9 @@ def test_files_are_closed_even_after_errors(tmp_path):
         ({"checkpoint_folder": 5}, TypeError, "checkpoint_folder must be a path"),
         ({"visible_only": "no"}, TypeError, "visible_only must be True or False"),
         ({"resume": "no"}, TypeError, "resume must be True or False; got 'no'"),
+        ({"resume": True}, ValueError, "resume=True needs checkpoint_folder="),
+        ({"size": "tinymyo-open"}, ValueError, "pass weights='tinymyo-open'"),
+        ({"size": "huge"}, ValueError, r"one of: .*'large'\.$"),
     ],
 )
 def test_parameters_of_a_wrong_kind_are_named(options, error, message):

@@ -86,3 +86,23 @@ def test_bad_wearings_are_refused(changed, message):
 def test_bad_maps_are_refused(maps, reference, message):
     with pytest.raises(ValueError, match=message):
         align_maps(maps, reference)
+
+
+@given(st.lists(st.integers(0, 7), min_size=2, max_size=6), st.integers(0, 99))
+def test_a_small_cost_centres_the_turns_and_keeps_their_differences(turns, seed):
+    strength, y, groups = wearings(len(turns), 8, turns, seed)
+    maps = [
+        strength_map(
+            strength[groups == k], np.unique(y, return_inverse=True)[1][:12], 4
+        )
+        for k in range(len(turns))
+    ]
+    free = np.array(align_maps(maps))
+    centred = np.array(align_maps(maps, turn_cost=1e-6))
+    assert len(np.unique((centred - free) % 8)) == 1
+    distances = np.minimum(
+        np.add.outer(np.arange(8), centred) % 8,
+        -np.add.outer(np.arange(8), centred) % 8,
+    ).sum(axis=1)
+    assert distances[0] == distances.min()
+    assert align_maps(maps, turn_cost=9) == [0] * len(turns)

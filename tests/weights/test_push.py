@@ -186,6 +186,7 @@ def test_the_page_states_the_card(saved):
         "- Passing changed weights on: allowed",
         "## Known limits",
         "float16",
+        "# X: windows of shape (n_windows, n_channels, n_times)\n",
         pushed.files["model.safetensors"]["sha256"],
     ):
         assert text in page
@@ -202,6 +203,13 @@ def test_the_page_of_weights_that_saw_several_rates(saved):
     assert "- Sampling rates seen in training: 200 Hz, 1000 Hz\n" in page
     assert "- Numbers of channels seen in training: 4 to 16\n" in page
     assert "- Channels" not in page and "not stated" not in page
+
+
+def test_a_range_of_one_number_is_a_number(saved):
+    card = CARD.replace(channel_range=(8, 8), times_range=(40, 100))
+    page = push_weights(saved(card), "me/x", dry_run=True).model_card
+    assert "- Numbers of channels seen in training: 8\n" in page
+    assert "- Lengths of windows seen in training: 40 to 100 samples\n" in page
 
 
 @pytest.mark.parametrize(
@@ -223,7 +231,9 @@ def test_licences_as_the_hub_names_them(saved, licence, wanted):
 def test_an_empty_licence_is_none(saved, licence):
     folder = saved(WeightsCard(name="bare", licence=licence))
     with pytest.warns(UserWarning, match="'bare' states no licence"):
-        push_weights(folder, "me/bare", dry_run=True)
+        page = push_weights(folder, "me/bare", dry_run=True).model_card
+    assert "license" not in front_matter(page)
+    assert "- Licence: not stated" in page
 
 
 def test_without_a_licence_there_is_a_warning(saved):

@@ -462,6 +462,12 @@ def test_default_weights_ship_by_a_file_and_an_entry(tmp_path, monkeypatch, make
         ("no such name", WeightsNotFoundError, "hub name"),
         ("here/model.safetensors", WeightsNotFoundError, "neither a file"),
         ("./missing", WeightsNotFoundError, "neither a file"),
+        ("tinymyo_open", WeightsNotFoundError, r"mean 'tinymyo-open'\?$"),
+        (
+            "quite else",
+            WeightsNotFoundError,
+            r"names: 'default', .*estimators\)\.$",
+        ),
         ("a/b/c", WeightsNotFoundError, "neither a file"),
         ("x" * 5000, WeightsNotFoundError, "neither a file"),
         ("nul\0/x", WeightsNotFoundError, "neither a file"),
