@@ -108,7 +108,9 @@ def _best(records, methods):
         return ""
     value, key = best
     way = CALIBRATIONS.get(key.get("calibration"))
-    details = [key["method"], key["form"], *([way] if way else [])]
+    network = _network(key)
+    details = [key["method"], *filter(None, [network]), key["form"]]
+    details += [way] if way else []
     return f"{value:.3f} ({', '.join(details)})"
 
 
@@ -210,11 +212,20 @@ def _cell(records, name, place):
     return spread(means)
 
 
+def _network(key):
+    """Return the size of a network, or its weights, where they are not the default."""
+    name = key.get("weights") or "default"
+    if name.startswith("random ("):
+        name = name.removeprefix("random (").removesuffix(")")
+    return "" if name in ("default", "tinymyo") else name
+
+
 def _label(key):
     """Return the name of a contender."""
     label = METHODS[key["method"]]
-    if key["method"].endswith("-open") and key["weights"] != "default":
-        label += f" ({key['weights']})"
+    network = _network(key)
+    if network:
+        label += f" ({network})"
     if key["sfreq"]:
         label += f", {key['sfreq']:g} Hz"
     if key["window"] != 0.2:
