@@ -7,17 +7,21 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin, TransformerMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_feature_names_in,
     _check_sample_weight,
-    check_consistent_length,
     check_is_fitted,
 )
 
 from ._embedder import embedding_names
 from ._tuned import RANDOM_START, TinyMyoTunedEstimator, TuningDefaults
-from ._validation import check_choice, check_groups, check_number, refuse_missing
+from ._validation import (
+    check_choice,
+    check_groups,
+    check_labels,
+    check_number,
+    refuse_missing,
+)
 
 __all__ = ["TinyMyoClassifier"]
 
@@ -275,7 +279,7 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         self._check_training_parameters()
         continues = self.warm_start and self.__sklearn_is_fitted__()
         windows = self._validate(X, reset=not continues)
-        y = self._check_labels(windows, y)
+        y = check_labels(self, windows, y)
         classes, codes = np.unique(y, return_inverse=True)
         if continues and not np.array_equal(classes, self.classes_):
             raise ValueError(
@@ -346,7 +350,7 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
                     "needs a new fit."
                 )
         windows = self._validate(X, reset=first)
-        y = self._check_labels(windows, y)
+        y = check_labels(self, windows, y)
         known = classes if first else self.classes_
         unknown = np.setdiff1d(y, known)
         if len(unknown):
@@ -485,18 +489,6 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
             maximum=1,
             include_maximum=False,
         )
-
-    def _check_labels(self, windows, y):
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is "
-                "None."
-            )
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(windows, y)
-        refuse_missing("y", y)
-        check_classification_targets(y)
-        return y
 
     def _check_weights(self, windows, y, sample_weight):
         """Return the weights of the windows, and those times the class weights."""

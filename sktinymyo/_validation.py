@@ -3,8 +3,9 @@
 import numbers
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_consistent_length,
     check_is_fitted,
@@ -18,6 +19,7 @@ __all__ = [
     "as_windows",
     "check_choice",
     "check_groups",
+    "check_labels",
     "check_number",
     "check_recording",
     "check_truth",
@@ -346,6 +348,39 @@ def refuse_missing(name, values):
             f"{name} is {values[missing[0]]!r} for {len(missing)} of {len(values)} "
             f"windows, first for window {missing[0]}; leave these windows out."
         )
+
+
+def check_labels(estimator, windows, y):
+    """Return one label of any type for every window, as an array.
+
+    Parameters
+    ----------
+    estimator : object
+        Named in the error about missing labels.
+    windows : ndarray of shape (n_windows, ...)
+        What the labels belong to.
+    y : array-like of shape (n_windows,)
+        Labels.
+
+    Returns
+    -------
+    y : ndarray of shape (n_windows,)
+
+    Raises
+    ------
+    ValueError
+        If labels are missing, of another number, or no classes.
+    """
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None."
+        )
+    y = column_or_1d(y, warn=True)
+    check_consistent_length(windows, y)
+    refuse_missing("y", y)
+    check_classification_targets(y)
+    return y
 
 
 def check_groups(windows, groups):

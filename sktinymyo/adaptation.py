@@ -9,14 +9,13 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.metrics import accuracy_score
 from sklearn.pipeline import Pipeline
-from sklearn.utils import column_or_1d, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
     process_routing,
 )
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
@@ -26,9 +25,9 @@ from sklearn.utils.validation import (
 from ._validation import (
     WINDOW_TYPES,
     check_groups,
+    check_labels,
     check_number,
     check_truth,
-    refuse_missing,
     validate_windows,
 )
 from .signal import align_maps, strength_map
@@ -237,7 +236,7 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
             self, X, reset=True, n_channels=self.n_channels, dtype=WINDOW_TYPES
         )
         self._flat = flat and self.n_channels is None
-        y = self._check_y(windows, y)
+        y = check_labels(self, windows, y)
         wearings = _wearings(windows, groups)
         weight = _check_weight(windows, sample_weight)
         passed_on = self._passed_on(groups, weight, fit_params)
@@ -257,18 +256,6 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
         maps = _maps(turned, codes, len(self.classes_), wearings, weight)
         self._map = np.mean(list(maps.values()), axis=0)
         return self
-
-    def _check_y(self, windows, y):
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is "
-                "None."
-            )
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(windows, y)
-        refuse_missing("y", y)
-        check_classification_targets(y)
-        return y
 
     def _passed_on(self, groups, weight, fit_params):
         """Return what `fit` of the classifier gets beside windows and labels."""
@@ -399,7 +386,7 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
         -------
         accuracy : float
         """
-        y = self._check_y(X, y)
+        y = check_labels(self, X, y)
         check_consistent_length(X, y, sample_weight)
         labels = self.predict(X, groups)
         return float(accuracy_score(y, labels, sample_weight=sample_weight))
