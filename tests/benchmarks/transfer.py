@@ -62,6 +62,7 @@ from transfer_methods import (
     TUNED,
     is_network,
     options_of,
+    plain,
 )
 from transfer_run import Task, extras_of, run_minirocket, run_task
 
@@ -179,14 +180,14 @@ def _seeds(method, amount, wanted):
 
 def _weights_key(method, options, sha256):
     """Return what names the weights, without a path of this machine."""
-    if method.endswith("-random"):
+    if plain(method).endswith("-random"):
         return {"weights": f"random ({options.size})"}
     return {"weights": Path(options.weights).name, "sha256": sha256}
 
 
 def checksum_of(options):
     """Return the first digits of the weights' checksum; None if they are not used."""
-    if not any(method.endswith("-open") for method in options.methods):
+    if not any(plain(method).endswith("-open") for method in options.methods):
         return None
     from sktinymyo.exceptions import WeightsNotFoundError
     from sktinymyo.weights import load_weights

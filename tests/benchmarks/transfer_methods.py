@@ -47,7 +47,7 @@ def weights_of(method, weights):
     """Return the weights a method starts from; None for one without weights."""
     if not is_network(method):
         return None
-    return "random" if method.endswith("-random") else weights
+    return "random" if plain(method).endswith("-random") else weights
 
 
 def options_of(method, protocol):
