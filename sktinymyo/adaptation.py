@@ -77,11 +77,10 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
     turn_cost : float, default=0.05
         How much better a turn by one more electrode has to be understood. People put
         an armband on in much the same way, and where the evidence is thin a wrong
-        turn costs more than a turn that is missed. The default was chosen on people
-        who appear in no benchmark (with LDA, unaligned -> aligned without and with
-        this cost: .859 -> .857, .882 and .685 -> .694, .708 on two sets of armbands;
-        .607 -> .389, .589 on one whose few gestures leave the turn open). 0 is for
-        armbands that may sit in any position.
+        turn costs more than a turn that is missed. Chosen by
+        ``tests/benchmarks/turn_cost.py``: without a cost, accuracy fell from 0.61 to
+        0.44 on a set whose few gestures leave the turn open, with this cost to 0.59.
+        0 is for armbands that may sit in any position.
     align_training : bool, default=True
         Turn the wearings of the training windows too. False leaves them as they
         are, for recordings of a single wearing or with the armband in one place.
