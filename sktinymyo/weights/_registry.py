@@ -60,7 +60,7 @@ REGISTRY = _by_name(
     RegisteredWeights(
         card=WeightsCard(
             name="tinymyo-open",
-            sha256="7440b9a6620df217c6323a2c75c4822530a28a4160716063182ec0f936fc691e",
+            sha256="b7056f266f7fa7836c3bff124f1d39e1cbfbd82f43a5b24f8dfdb02fac6537c6",
         ),
         packaged=True,
         default=True,
@@ -68,7 +68,7 @@ REGISTRY = _by_name(
     RegisteredWeights(
         card=WeightsCard(
             name="tinymyo-open-small",
-            sha256=("90bf93244c689c5c329c9f31097f7149f34f89e8eedf81447fd23ba622fd7b1c"),
+            sha256=("745fe0e48a4b328c3a82b05dd343c59c29bcf3e4ea8193f68124aa0cdf348293"),
         ),
         packaged=True,
     ),
