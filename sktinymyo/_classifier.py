@@ -52,11 +52,12 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         blocks with the head.
     head_start : {"auto", "logistic", "random"}, default="auto"
         What the head is before training begins. "logistic" solves a logistic
-        regression (L2 penalty, C=0.1, on standardised embeddings of at most 10,000
-        of the training windows) and so begins where a frozen encoder ends: tuning
-        everything from a random head first bends good features after a useless
-        head [2]_. "random" draws it. "auto" is "logistic" for trained weights and
-        "random" for random ones, whose features are to be learned anyway.
+        regression (L2 penalty, C = 3 / windows, on standardised embeddings of at
+        most 10,000 of the training windows) and so begins where a frozen encoder
+        ends: tuning everything from a random head first bends good features after a
+        useless head [2]_. "random" draws it. "auto" is "logistic" for trained
+        weights and "random" for random ones, whose features are to be learned
+        anyway.
     max_epochs : int or "auto", default="auto"
         Passes over the windows. "auto" shows random weights about 30,000 windows in
         all, within 5 to 100 passes: twenty windows are repeated often enough to be

@@ -44,8 +44,10 @@ RECIPES = {
     "two blocks": {"tune": 2},
 }
 RANDOM = {"layer_decay": 1.0, "head_start": "random"}
-CLASSICAL = ("features + LDA", "features + LogisticRegression")
-FROZEN = "frozen + LogisticRegression"
+LDA = "features + LDA"
+# C times the training windows, by the recipe's name.
+CLASSICAL = {f"features + LogisticRegression, C = {k} / n": k for k in (3, 10, 30)}
+FROZEN = {f"frozen + LogisticRegression, C = {k} / n": k for k in (1, 3, 10, 100)}
 
 
 def situations(folder):
@@ -81,20 +83,19 @@ def situations(folder):
     return {"unseen people": unseen, "one repetition": own}
 
 
-def model_of(name, options, situation):
+def model_of(name, options, situation, n_train):
     """Return the estimator of a recipe, or one that stands beside."""
-    from methods import FEATURES
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-    from sklearn.linear_model import LogisticRegression
+    from methods import FEATURES, classifier, regression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     from sktinymyo import TimeDomainFeatures, TinyMyoClassifier, TinyMyoEmbedder
 
-    regression = LogisticRegression(C=0.1, max_iter=500)
+    if name == LDA:
+        return classifier("lda")
     if name in CLASSICAL:
         features = TimeDomainFeatures(features=FEATURES)
-        head = LinearDiscriminantAnalysis() if "LDA" in name else regression
+        head = regression(n_train, CLASSICAL[name])
         return make_pipeline(features, StandardScaler(), head)
     common = {
         "weights": options.weights,
@@ -102,9 +103,10 @@ def model_of(name, options, situation):
         "scale": "channel" if situation == "one repetition" else None,
         "random_state": 0,
     }
-    if name == FROZEN:
+    if name in FROZEN:
         embedder = TinyMyoEmbedder(**common, pooling="channel")
-        return make_pipeline(embedder, StandardScaler(), regression)
+        head = regression(n_train, FROZEN[name])
+        return make_pipeline(embedder, StandardScaler(), head)
     start = RANDOM if options.weights == "random" else {}
     return TinyMyoClassifier(**common, **{**BASE, **RECIPES[name], **start})
 
@@ -129,15 +131,17 @@ def main():
         sha256 = load_weights(options.weights).sha256[:12]
         start = {"weights": Path(options.weights).name, "sha256": sha256}
     splits = situations(options.data)
-    runs = [(name, {}, {}) for name in CLASSICAL]
-    runs.append((FROZEN, start, {}))
+    runs = [(name, {}, {}) for name in (LDA, *CLASSICAL)]
+    runs += [(name, start, {}) for name in FROZEN]
     runs += [(name, start, RECIPES[name]) for name in options.recipes or RECIPES]
     for name, weights, parameters in runs:
 
         def score(name=name):
             return {
                 situation: [
-                    model_of(name, options, situation).fit(X, y).score(X_test, y_test)
+                    model_of(name, options, situation, len(y))
+                    .fit(X, y)
+                    .score(X_test, y_test)
                     for X, y, X_test, y_test in cases
                 ]
                 for situation, cases in splits.items()

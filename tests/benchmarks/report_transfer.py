@@ -26,6 +26,10 @@ METHODS = {
     "union-open": "frozen, open weights, and features + LogisticRegression",
     "tuned-random": "tuned from random weights",
     "tuned-open": "tuned from open weights",
+    "embed-random-aligned": (
+        "frozen, random weights + LogisticRegression, armbands aligned"
+    ),
+    "embed-open-aligned": "frozen, open weights + LogisticRegression, armbands aligned",
     "tuned-random-aligned": "tuned from random weights, armbands aligned",
     "tuned-open-aligned": "tuned from open weights, armbands aligned",
 }
@@ -58,8 +62,8 @@ CONTENDERS = {
     "random weights": ("embed-random", "union-random", "tuned-random"),
     "open weights": ("embed-open", "union-open", "tuned-open"),
     "features, aligned": ("lda-aligned", "forest-aligned"),
-    "random weights, aligned": ("tuned-random-aligned",),
-    "open weights, aligned": ("tuned-open-aligned",),
+    "random weights, aligned": ("embed-random-aligned", "tuned-random-aligned"),
+    "open weights, aligned": ("embed-open-aligned", "tuned-open-aligned"),
 }
 
 

@@ -1,22 +1,31 @@
 """The contenders of the transfer benchmark and the recipe of the networks."""
 
-from methods import CLASSICAL, FEATURES, classifier
+from methods import CLASSICAL, FEATURES, STRENGTH, classifier, regression
 
 FROZEN = ("embed-open", "embed-random", "union-open", "union-random")
 TUNED = ("tuned-open", "tuned-random")
 TUNED_ALIGNED = tuple(f"{name}-aligned" for name in TUNED)
 # The same inside ArmbandAlignedClassifier, which undoes the turn of the armband.
-ALIGNED = ("lda-aligned", "forest-aligned", *TUNED_ALIGNED)
-NETWORKS = (*FROZEN, *TUNED, *TUNED_ALIGNED)
+FROZEN_ALIGNED = ("embed-open-aligned", "embed-random-aligned")
+ALIGNED = ("lda-aligned", "forest-aligned", *FROZEN_ALIGNED, *TUNED_ALIGNED)
+NETWORKS = (*FROZEN, *TUNED, *FROZEN_ALIGNED, *TUNED_ALIGNED)
 # Methods whose result does not depend on a seed.
-FIXED = ("lda", "lda-aligned", "svm", "logistic", "embed-open", "union-open")
+FIXED = (
+    "lda",
+    "lda-aligned",
+    "svm",
+    "logistic",
+    "embed-open",
+    "union-open",
+    "embed-open-aligned",
+)
 # Methods of which one seed takes minutes: the spread is that of persons or folds.
 COSTLY = (*TUNED, *TUNED_ALIGNED, "minirocket")
 
 # Of ArmbandAlignedClassifier.
 TURN_COST = 0.05
 # Of TinyMyoEmbedder.
-FROZEN_OPTIONS = {"pooling": "channel"}
+POOLING = "channel"
 # Of TinyMyoClassifier, by what it starts from; chosen by recipes.py.
 TUNING = {
     "open": {"lr": 2e-3, "layer_decay": 0.7, "head_start": "logistic"},
@@ -54,12 +63,16 @@ def options_of(method, protocol):
     """Return the part of the recipe that a result depends on, for its key."""
     if method in ALIGNED:
         return {"turn_cost": TURN_COST} | options_of(plain(method), protocol)
+    if method == "logistic":
+        return {"strength": STRENGTH["features"]}
     if method in FROZEN:
-        return FROZEN_OPTIONS
+        return {"pooling": POOLING, "strength": STRENGTH["embeddings"]}
     if method not in TUNED:
         return {}
     start = method.removeprefix("tuned-")
     options = {"views": VIEWS[start], "epochs": list(EPOCHS[start])} | TUNING[start]
+    if start == "open":
+        options["strength"] = STRENGTH["embeddings"]
     if protocol == "calibration":
         options |= {f"calibration_{name}": kept for name, kept in CALIBRATION.items()}
     return options
@@ -87,7 +100,6 @@ def build(method, *, n_train, seed=0, weights=None, size=None, device="cpu"):
     -------
     model : estimator
     """
-    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline, make_union
     from sklearn.preprocessing import StandardScaler
 
@@ -110,17 +122,18 @@ def build(method, *, n_train, seed=0, weights=None, size=None, device="cpu"):
         return ArmbandAlignedClassifier(inside, turn_cost=TURN_COST)
     if method in CLASSICAL:
         return classifier(method, seed=seed)
-    head = LogisticRegression(C=0.1, max_iter=500)
     features = TimeDomainFeatures(features=FEATURES)
     if method == "logistic":
+        head = regression(n_train, STRENGTH["features"])
         return make_pipeline(features, StandardScaler(), head)
     common = {"weights": weights, "random_state": seed, "device": device}
     if weights == "random":
         common["size"] = size
     if method in FROZEN:
-        embedder = TinyMyoEmbedder(**common, **FROZEN_OPTIONS)
+        embedder = TinyMyoEmbedder(**common, pooling=POOLING)
         if method.startswith("union"):
             embedder = make_union(embedder, features)
+        head = regression(n_train, STRENGTH["embeddings"])
         return make_pipeline(embedder, StandardScaler(), head)
     if method in TUNED:
         start = method.removeprefix("tuned-")
