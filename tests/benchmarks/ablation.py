@@ -12,7 +12,10 @@ not flatter a figure there. Channels are scaled by the statistics of each person
 without labels. ``features`` (the same LDA on time-domain features) and ``random`` (an
 encoder that learned nothing) stand beside. ``base`` hides half of the cells of short
 windows, predicts samples and spectra, and learns the gestures beside; every other
-variant changes one thing of it. Each run is stored as soon as it is done.
+variant changes one thing of it. *aligned* turns the armbands, by labels, to one common
+position, *turned at random* gives each wearing another one, so that channel vectors can
+mean nothing. *simulated rates* adds recordings of the simulator at 500, 1000 and 2000
+Hz, which take a share of the windows. Each run is stored as soon as it is done.
 """
 
 import sys
@@ -34,11 +37,19 @@ BASE = {
     "lr": 2e-3,
     "warmup": 0.05,
     "labelled": True,
-    "aligned": False,
+    "worn": "as worn",
+    "simulated": False,
 }
+SIMULATED = (
+    {"n_channels": 8, "sfreq": 1000, "random_state": 1},
+    {"n_channels": 12, "sfreq": 2000, "random_state": 2},
+    {"n_channels": 4, "sfreq": 500, "random_state": 3},
+)
 VARIANTS = {
     "base": {},
-    "aligned": {"aligned": True},
+    "aligned": {"worn": "aligned"},
+    "turned at random": {"worn": "turned at random"},
+    "simulated rates": {"simulated": True},
     "published": {
         "targets": "raw",
         "visible_only": False,
@@ -129,12 +140,23 @@ def mean_length(n_times):
 
 def pretrained(options, seed, steps, data):
     """Pretrain one variant and return it."""
+    import numpy as np
+
     from sktinymyo import TinyMyoPretrainer
 
-    recordings, labels, groups = data
+    recordings, labels, wearings = data
     parameters = {**BASE, **options}
-    if parameters.pop("aligned"):
-        recordings = aligned(recordings, labels, groups)
+    worn = parameters.pop("worn")
+    if worn != "as worn":
+        turns = turns_of(worn, recordings, labels, wearings, seed)
+        recordings = [
+            np.roll(recording, turns[name], axis=0)
+            for recording, name in zip(recordings, wearings, strict=True)
+        ]
+    if parameters.pop("simulated"):
+        more = simulated()
+        recordings = recordings + more
+        labels = np.concatenate([labels, np.full(len(more), None)])
     labels = labels if parameters.pop("labelled") else None
     budget = steps * BATCH * mean_length(BASE["n_times"])
     a_step = parameters["batch_size"] * mean_length(parameters["n_times"])
@@ -143,18 +165,29 @@ def pretrained(options, seed, steps, data):
     return model.fit(recordings, labels)
 
 
-def aligned(recordings, labels, wearings):
-    """Turn the armbands so that the gestures lie on the same electrodes."""
+def turns_of(worn, recordings, labels, wearings, seed):
+    """Return wearing -> channels by which its recordings are turned."""
     import numpy as np
 
     from sktinymyo.signal import align_wearings
 
-    strength = np.array([recording.std(axis=1) for recording in recordings])
-    turns = align_wearings(strength, labels, wearings)
-    return [
-        np.roll(recording, turns[name], axis=0)
-        for recording, name in zip(recordings, wearings, strict=True)
-    ]
+    if worn == "aligned":
+        strength = np.array([recording.std(axis=1) for recording in recordings])
+        return align_wearings(strength, labels, wearings)
+    names = np.unique(wearings).tolist()
+    turns = np.random.default_rng(seed).integers(len(recordings[0]), size=len(names))
+    return dict(zip(names, turns.tolist(), strict=True))
+
+
+def simulated():
+    """Return simulated recordings of several rates, scaled as the real ones are."""
+    from sktinymyo.datasets import make_gestures
+
+    recordings = []
+    for facts in SIMULATED:
+        bunch = make_gestures(n_subjects=6, n_repetitions=3, **facts)
+        recordings += person_scaled(bunch.recordings, bunch.meta)
+    return recordings
 
 
 def main():
