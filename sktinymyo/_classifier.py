@@ -27,7 +27,7 @@ __all__ = ["TinyMyoClassifier"]
 
 # Chosen by tests/benchmarks/recipes.py on people who appear in no other benchmark.
 _TRAINED_START = TuningDefaults(
-    lr=2e-3, layer_decay=0.7, windows_to_see=15_000, epochs=(3, 20)
+    lr=5e-4, layer_decay=0.7, windows_to_see=15_000, epochs=(3, 20)
 )
 
 
@@ -65,10 +65,8 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         about 15,000 within 3 to 20 passes, a head alone 30,000 within 20 to 100.
     lr : float or "auto", default="auto"
         Rate of the head after the warm-up; it falls along a cosine to 2 % of
-        this value. "auto" is 5e-4 (the paper) for random weights and for a head
-        alone, and 2e-3 for trained ones, of which `layer_decay` leaves most blocks
-        far less. The paper's recipe is ``lr=5e-4, layer_decay=0.9``; what other
-        values cost on unseen people is shown by ``tests/benchmarks/recipes.py``.
+        this value. "auto" is 5e-4, that of the paper; what other values cost on
+        unseen people is shown by ``tests/benchmarks/recipes.py``.
     layer_decay : float or "auto", default="auto"
         Factor on the rate from each layer to the one below. "auto" is 0.7 for
         trained weights, whose lower layers need to change least, and 1.0 for random

@@ -28,7 +28,7 @@ TURN_COST = 0.05
 POOLING = "channel"
 # Of TinyMyoClassifier, by what it starts from; chosen by recipes.py.
 TUNING = {
-    "open": {"lr": 2e-3, "layer_decay": 0.7, "head_start": "logistic"},
+    "open": {"lr": 5e-4, "layer_decay": 0.7, "head_start": "logistic"},
     "random": {"lr": 1e-3, "layer_decay": 1.0, "head_start": "random"},
 }
 # Windows that a network sees in training, repeated ones counted, and the fewest and
