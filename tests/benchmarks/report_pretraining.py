@@ -1,4 +1,4 @@
-"""The tables of ablation.py and recipes.py."""
+"""The tables of ablation.py, recipes.py and turn_cost.py."""
 
 import statistics
 
@@ -15,6 +15,8 @@ ABLATION_LABELS = {
     "labels and spectrum": "spectra and labels",
     "base": "**base**: samples, spectra and labels",
     "aligned": "armbands aligned (ships)",
+    "turned at random": "armbands turned at random",
+    "simulated rates": "simulated recordings of other rates beside (ships)",
     "mask tokens": "mask tokens inside the encoder",
     "25 % hidden": "25 % hidden",
     "75 % hidden": "75 % hidden",
@@ -61,3 +63,19 @@ def recipes(contents):
         for record in records
     ]
     return "\n" + table(["recipe", "weights", *places], rows) + sources(contents)
+
+
+def turn_costs(contents):
+    """Render the mean accuracy over folds of every set and cost."""
+    records = [record for content in contents for record in content["records"]]
+    if not records:
+        return NOTHING
+    sets = list(dict.fromkeys(r["key"]["set"] for r in records))
+    costs = list(dict.fromkeys(r["key"]["turn_cost"] for r in records))
+    means = {
+        (r["key"]["set"], r["key"]["turn_cost"]): spread(r["values"]["accuracy"])
+        for r in records
+    }
+    head = ["set", *("not aligned" if cost is None else f"{cost:g}" for cost in costs)]
+    rows = [[name, *(means.get((name, cost), "") for cost in costs)] for name in sets]
+    return "\n" + table(head, rows) + sources(contents)

@@ -5,8 +5,10 @@
 LDA on time-domain features, unseen people (GroupKFold with five folds), without
 alignment and inside ArmbandAlignedClassifier with several costs. The people are those
 of part 1 of ``cote_allard_myo`` and of ``michidk_rps_myo``, and ``aljazfrancic_myo``,
-on which the open weights were pretrained; transfer.py reports none of them. Channels
-are scaled by the statistics of each person and session, without labels.
+on which the open weights were pretrained; transfer.py reports none of them. Ten people
+of the simulator stand beside, with all armbands in one place and with each turned at
+random. Channels are scaled by the statistics of each person and session, without
+labels.
 """
 
 import sys
@@ -19,6 +21,7 @@ MOST_WINDOWS = 12_000
 
 def sets_of(folder):
     """Return name -> (windows, labels, persons, wearings)."""
+    import numpy as np
     from ablation import development_sets, person_scaled, wearings_of
 
     from sktinymyo import sliding_windows
@@ -45,7 +48,34 @@ def sets_of(folder):
         meta["subject"].to_numpy(),
         wearings_of(meta),
     )
+    X, y, persons = simulated_people()
+    sets["simulator, in one place"] = (X, y, persons, persons)
+    turns = np.random.default_rng(0).integers(X.shape[1], size=persons.max() + 1)
+    turned = [
+        np.roll(window, turns[person], axis=0)
+        for window, person in zip(X, persons, strict=True)
+    ]
+    sets["simulator, turned at random"] = (np.array(turned), y, persons, persons)
     return sets
+
+
+def simulated_people():
+    """Return windows, labels and persons of the simulator."""
+    from ablation import person_scaled
+
+    from sktinymyo import sliding_windows
+    from sktinymyo.datasets import make_gestures
+
+    bunch = make_gestures(n_subjects=10, n_gestures=5, random_state=0)
+    X, y, meta = sliding_windows(
+        person_scaled(bunch.recordings, bunch.meta),
+        bunch.sfreq,
+        0.2,
+        0.1,
+        labels=bunch.target,
+        meta=bunch.meta,
+    )
+    return X, y, meta["subject"].to_numpy()
 
 
 def main():
