@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         adaptation,
         datasets,
         exceptions,
+        export,
         inspection,
         model_selection,
         nn,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ._embedder import TinyMyoEmbedder
     from ._regressor import TinyMyoRegressor
     from .adaptation import ArmbandAlignedClassifier
+    from .export import estimate_gap9, export_gap9, to_onnx
     from .preprocessing import (
         ChannelMapper,
         ChannelScaler,
@@ -51,7 +53,10 @@ __all__ = [
     "TinyMyoRegressor",
     "adaptation",
     "datasets",
+    "estimate_gap9",
     "exceptions",
+    "export",
+    "export_gap9",
     "inspection",
     "model_selection",
     "nn",
@@ -59,6 +64,7 @@ __all__ = [
     "pretraining",
     "signal",
     "sliding_windows",
+    "to_onnx",
     "utils",
     "weights",
 ]
@@ -75,13 +81,17 @@ _ORIGIN = {
     "TinyMyoEmbedder": "_embedder",
     "TinyMyoPretrainer": "pretraining",
     "TinyMyoRegressor": "_regressor",
+    "estimate_gap9": "export",
+    "export_gap9": "export",
     "sliding_windows": "signal",
+    "to_onnx": "export",
 } | {
     name: name
     for name in (
         "adaptation",
         "datasets",
         "exceptions",
+        "export",
         "inspection",
         "model_selection",
         "nn",

@@ -12,6 +12,7 @@ __all__ = [
     "SktinymyoError",
     "TrainingInterruptedWarning",
     "UnsafeFileError",
+    "UnsupportedStepError",
     "WeightsContractWarning",
     "WeightsError",
     "WeightsNotFoundError",
@@ -61,4 +62,11 @@ class WeightsContractWarning(UserWarning):
     Given in `fit` when the estimator is told the rate of its windows (``sfreq=``) and
     the card of the weights says otherwise, or a window is shorter than one patch. The
     message names what was seen, what the weights learned from, and the remedy.
+    """
+
+
+class UnsupportedStepError(SktinymyoError, ValueError):
+    """A step of a pipeline has no form on the device or in the graph.
+
+    The message lists every such step and what can take its place.
     """

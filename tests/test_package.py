@@ -51,6 +51,7 @@ LAYERS = [
     (4, {"adaptation"}, {"numpy", "sklearn"}, {"signal"}),
     (4, {"model_selection"}, {"numpy", "pandas", "sklearn"}, None),
     (5, {"inspection"}, {"numpy"}, set()),
+    (5, {"export"}, {"numpy", "scipy", "sklearn", "torch"}, None),
     (5, {"utils"}, {"numpy", "pandas", "sklearn", "joblib", "torch"}, None),
 ]
 ROW_OF = {name: row for row in LAYERS for name in row[1]}
@@ -60,6 +61,10 @@ INSIDE_FUNCTIONS_ONLY = {
     ("signal/windows.py", "pandas"),
     ("weights", "huggingface_hub"),
     ("utils", "pytest"),
+    ("export", "onnx"),
+    ("export", "onnxruntime"),
+    ("export", "skl2onnx"),
+    ("export", "matplotlib"),
 }
 
 

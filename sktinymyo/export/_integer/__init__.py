@@ -1,0 +1,1 @@
+"""The integer network: its program, its arithmetic and its reference in numpy."""

@@ -1,0 +1,341 @@
+"""From the float network and its statistics to the constants of the program.
+
+Every tensor has one scale, every row of weights its own. Scales per channel (of the
+outputs of a LayerNorm, of queries and keys by pairs, of values), balanced against the
+weights behind them, were tried on real recordings and gained nothing; what gained is
+the choice of the input's scale (`input_step`) and the correction of the offsets
+(`_rounded`).
+"""
+
+import numpy as np
+
+from .arithmetic import (
+    EXP_STEPS_PER_NAT,
+    exp_table,
+    gelu,
+    gelu_table,
+    multiplier_of,
+    rotation_table,
+)
+from .program import IntegerProgram, ProgramShape
+from .ranges import (
+    asymmetric_range,
+    clipping_scales,
+    symmetric_scale,
+    weight_scales,
+)
+
+__all__ = ["lower", "shape_of"]
+
+# The stream and the pooled values have 16 bits: room for windows that are stronger than
+# those of the calibration costs no accuracy.
+_HEADROOM_16_BITS = 2.0
+_MOST_BIAS = 2.0**29
+_MOST_HEAD_BIAS = 2.0**38
+_LOGIT = 2.0**-16
+# Of every LayerNorm of the network.
+_EPSILON = 1e-5
+
+
+def shape_of(model):
+    """Return the sizes of the program of a model.
+
+    Parameters
+    ----------
+    model : ExportedModel
+
+    Returns
+    -------
+    shape : ProgramShape
+    """
+    config, n_patches = model.config, model.n_patches
+    n_tokens = model.n_channels * n_patches
+    lengths = {"per-channel": n_patches, "flat": n_tokens, "none": 1}
+    return ProgramShape(
+        n_channels=model.n_channels,
+        n_times=model.n_times,
+        patch_size=config.patch_size,
+        n_patches=n_patches,
+        embed_dim=config.embed_dim,
+        n_heads=config.n_heads,
+        head_dim=config.head_dim,
+        mlp_dim=config.mlp_dim,
+        depth=config.depth,
+        n_classes=len(model.head_weight),
+        pooling=model.pooling,
+        position=config.position,
+        table_length=lengths[config.position],
+    )
+
+
+def lower(model, statistics, *, percentile=None):
+    """Compute the integer program of a model.
+
+    Parameters
+    ----------
+    model : ExportedModel
+        The network, with what stands before and behind it.
+    statistics : Statistics
+        Values of its layers on real windows.
+    percentile : float or None, default=None
+        Share of the values of an int8 tensor that its range holds, in percent; None
+        takes the range of the least squared error.
+
+    Returns
+    -------
+    program : IntegerProgram
+    """
+    return _Lowering(model, statistics, percentile).program()
+
+
+class _Lowering:
+    """The constants of one program, layer after layer."""
+
+    def __init__(self, model, statistics, percentile):
+        self.model, self.statistics = model, statistics
+        self.percentile = percentile
+        # The tensor that the next layer adds to, or normalises.
+        self.stream = "patch"
+        self.shape = shape_of(model)
+        self.state = {
+            name: tensor.detach().cpu().numpy().astype(np.float64)
+            for name, tensor in model.encoder.state_dict().items()
+        }
+        self.arrays, self.scales, self.zeros = {}, {}, {}
+
+    def program(self):
+        """Return the program."""
+        self.input()
+        self.patch_map()
+        self.tables()
+        for number in range(self.shape.depth):
+            self.attention(number)
+            self.mlp(number)
+        self.norm("norm")
+        self.pool_and_head()
+        return IntegerProgram(
+            shape=self.shape,
+            arrays={name: np.asarray(array) for name, array in self.arrays.items()},
+            preprocess=self.model.preprocess,
+            scales=self.scales,
+            zeros=self.zeros,
+            classes=self.model.classes.tolist(),
+            metadata=self.metadata(),
+        )
+
+    def metadata(self):
+        """Say where the program comes from."""
+        card = self.model.card
+        return {
+            "steps": list(self.model.steps),
+            "probabilities": self.model.probabilities,
+            "weights": None if card is None else card.name,
+            "license": None if card is None else getattr(card, "license", None),
+        }
+
+    # -- scales ----------------------------------------------------------------
+
+    def symmetric(self, name):
+        """Set the step of an int8 tensor with the zero point 0, and return it."""
+        step = symmetric_scale(
+            self.statistics.samples[name],
+            self.statistics.largest(name),
+            percentile=self.percentile,
+        )
+        self.scales[name], self.zeros[name] = step, 0
+        return step
+
+    def asymmetric(self, name, measure=None):
+        """Set step and zero point of an int8 tensor, and return them."""
+        step, zero = asymmetric_range(
+            self.statistics.samples[name],
+            self.statistics.lowest[name],
+            self.statistics.highest[name],
+            percentile=self.percentile,
+            measure=measure,
+        )
+        self.scales[name], self.zeros[name] = step, zero
+        return step, zero
+
+    def wide(self, name):
+        """Set the step of a 16-bit tensor."""
+        largest = self.statistics.largest(name) * _HEADROOM_16_BITS
+        self.scales[name] = largest / 32767 if largest > 1e-30 else 1.0
+
+    def factor(self, name, value):
+        """Store a requantisation."""
+        self.arrays[f"{name}multiplier"], self.arrays[f"{name}shift"] = multiplier_of(
+            value
+        )
+
+    # -- layers ----------------------------------------------------------------
+
+    def input(self):
+        """Quantise the samples; the scaling of the channels is part of it."""
+        step = self.input_step()
+        self.scales["input"], self.zeros["input"] = step, 0
+        scale = 1 / (self.model.scale * step)
+        self.arrays["input.scale"] = scale.astype(np.float32)
+        self.arrays["input.offset"] = (-self.model.center * scale).astype(np.float32)
+        self.arrays["input.zero"] = np.int32(0)
+
+    def input_step(self):
+        """Return the step of the samples with the least error behind the LayerNorm.
+
+        LayerNorm makes weak patches as large as strong ones, so that the error of the
+        samples themselves would give a step too coarse for weak contractions.
+        """
+        statistics = self.statistics
+        if self.percentile is not None:
+            return self.symmetric("input")
+        samples = statistics.samples["input"].astype(np.float64)
+        tokens = statistics.samples["patch"].astype(np.float64)
+        weight = self.patch_weight()
+        target, best = _normalised(tokens), (np.inf, 1.0)
+        for step in clipping_scales(statistics.largest("input")):
+            rounded = np.clip(np.rint(samples / step), -128, 127) * step
+            changed = tokens + (rounded - samples) @ weight.T
+            error = float(np.square(_normalised(changed) - target).mean())
+            best = min(best, (error, step))
+        return best[1]
+
+    def patch_weight(self):
+        """Return the patch map (D, patch_size)."""
+        weight = self.state["patch_embedding.patch_embed.proj.weight"]
+        return weight.reshape(self.shape.embed_dim, self.shape.patch_size)
+
+    def patch_map(self):
+        """Map patches to the stream, and store the channel vectors in its steps."""
+        shape, state = self.shape, self.state
+        self.wide("patch")
+        bias = state["patch_embedding.patch_embed.proj.bias"]
+        step = self.scales["patch"]
+        self.linear("patch", self.patch_weight(), bias, "input", step)
+        vectors = np.zeros((shape.n_channels, shape.embed_dim))
+        if shape.position == "per-channel":
+            learned = state["channel_embed"][0, :, 0]
+            vectors = learned[np.arange(shape.n_channels) % len(learned)]
+        steps = np.rint(vectors / self.scales["patch"])
+        self.arrays["channel_vectors"] = np.clip(steps, -32768, 32767).astype(np.int16)
+
+    def tables(self):
+        """Store what depends on no weights."""
+        positions = np.arange(self.shape.table_length)
+        if self.shape.position == "none":
+            positions = np.zeros(1)
+        self.arrays["rotation"] = rotation_table(
+            positions, self.shape.head_dim, self.model.config.rotary_base
+        )
+        self.arrays["exp_table"] = exp_table()
+
+    def linear(self, name, weight, bias, source, step_out):
+        """Store a linear map from the int8 tensor `source`."""
+        step_in, zero = self.scales[source], self.zeros[source]
+        inputs = self.statistics.samples[source] / step_in
+        # The offsets must fit int32, and the requantisation its multiplier.
+        least = np.maximum(np.abs(bias) / _MOST_BIAS, step_out * 2.0**-30)
+        rows, offsets, steps = _rounded(weight * step_in, bias, inputs, least)
+        offsets -= zero * rows.sum(axis=1)
+        self.arrays[f"{name}.weight"] = rows.astype(np.int8)
+        self.arrays[f"{name}.bias"] = offsets.astype(np.int32)
+        self.factor(f"{name}.", steps / step_out)
+
+    def norm(self, name):
+        """Store a LayerNorm of the stream."""
+        step, zero = self.asymmetric(name)
+        gain, offset = self.state[f"{name}.weight"], self.state[f"{name}.bias"]
+        factors = gain / (4096 * step)
+        largest = np.abs(factors).max()
+        shift = 30 - int(np.frexp(largest)[1]) if largest > 0 else 30
+        # The sum of a product of 48 bits and the offset stays below 63 bits.
+        shift = int(np.clip(shift, 1, 45))
+        epsilon = _EPSILON * (self.shape.embed_dim / self.scales[self.stream]) ** 2
+        self.arrays[f"{name}.gain"] = np.rint(factors * 2.0**shift).astype(np.int32)
+        offsets = np.rint(offset / step * 2.0**shift)
+        self.arrays[f"{name}.offset"] = offsets.astype(np.int64)
+        self.arrays[f"{name}.shift"] = np.int32(shift)
+        self.arrays[f"{name}.zero"] = np.int32(zero)
+        self.arrays[f"{name}.epsilon"] = np.uint64(min(round(epsilon), 1 << 60))
+
+    def add(self, name, module, source):
+        """Store a linear map whose result is added to the stream."""
+        self.wide(name)
+        step = self.scales[name]
+        weight, bias = self.state[f"{module}.weight"], self.state[f"{module}.bias"]
+        self.linear(name, weight, bias, source, step)
+        self.factor(f"{name}.skip_", self.scales[self.stream] / step)
+        self.stream = name
+
+    def attention(self, number):
+        """Store the first half of a block."""
+        block = f"blocks.{number}"
+        source, mixed = f"{block}.norm1", f"{block}.attention"
+        self.norm(source)
+        weights = np.split(self.state[f"{block}.attn.qkv.weight"], 3)
+        biases = np.split(self.state[f"{block}.attn.qkv.bias"], 3)
+        steps = {}
+        for part, weight, bias in zip(
+            ("query", "key", "value"), weights, biases, strict=True
+        ):
+            steps[part] = self.symmetric(f"{block}.{part}")
+            finer = 1 if part == "value" else 64
+            self.linear(f"{block}.{part}", weight, bias, source, steps[part] / finer)
+        score = steps["query"] * steps["key"] / np.sqrt(self.shape.head_dim)
+        self.factor(f"{mixed}.exp_", score * EXP_STEPS_PER_NAT)
+        step = self.symmetric(mixed)
+        self.factor(f"{mixed}.out_", steps["value"] / (256 * step))
+        self.add(f"{block}.projection", f"{block}.attn.proj", mixed)
+
+    def mlp(self, number):
+        """Store the second half of a block."""
+        block = f"blocks.{number}"
+        hidden = f"{block}.hidden"
+        self.norm(f"{block}.norm2")
+        # What the GELU makes of large negative values needs no range.
+        step_in, zero_in = self.asymmetric(f"{block}.before", gelu)
+        weight = self.state[f"{block}.mlp.fc1.weight"]
+        bias = self.state[f"{block}.mlp.fc1.bias"]
+        self.linear(hidden, weight, bias, f"{block}.norm2", step_in)
+        self.arrays[f"{hidden}.zero"] = np.int32(zero_in)
+        step, zero = self.asymmetric(hidden)
+        self.arrays[f"{block}.gelu"] = gelu_table(step_in, zero_in, step, zero)
+        self.add(f"{block}.output", f"{block}.mlp.fc2", hidden)
+
+    def pool_and_head(self):
+        """Store pooling and the linear map to the logits."""
+        shape, model = self.shape, self.model
+        n_summed = shape.n_patches
+        if shape.pooling == "mean":
+            n_summed *= shape.n_channels
+        self.wide("pool")
+        step = self.scales["pool"]
+        self.factor("pool.", self.scales["norm"] / (n_summed * step))
+        pooled = self.statistics.samples["pool"] / step
+        weight, bias = model.head_weight * step, model.head_bias
+        least = np.abs(bias) / _MOST_HEAD_BIAS
+        rows, offsets, steps = _rounded(weight, bias, pooled, least)
+        self.arrays["head.weight"] = rows.astype(np.int8)
+        self.arrays["head.bias"] = offsets.astype(np.int64)
+        multiplier, shift = multiplier_of(steps / _LOGIT, bits=20)
+        self.arrays["head.multiplier"], self.arrays["head.shift"] = multiplier, shift
+        self.scales["head"] = _LOGIT
+
+
+def _rounded(weight, bias, inputs, least):
+    """Return rows of int8 weights, their offsets, and the step of every row's sums.
+
+    What rounding the weights adds on average is taken out of the offsets, so that
+    only the variance of the inputs counts for the choice of the steps.
+    """
+    inputs = inputs.astype(np.float64)
+    steps = weight_scales(weight, inputs.var(axis=0), least)
+    exact = weight / steps[:, np.newaxis]
+    rows = np.clip(np.rint(exact), -127, 127)
+    offsets = np.rint(bias / steps + (exact - rows) @ inputs.mean(axis=0))
+    return rows, offsets, steps
+
+
+def _normalised(tokens):
+    """Return tokens with zero mean and unit variance, as LayerNorm sees them."""
+    tokens = tokens - tokens.mean(axis=1, keepdims=True)
+    return tokens / np.sqrt(np.square(tokens).mean(axis=1, keepdims=True) + _EPSILON)

@@ -1,0 +1,160 @@
+"""Running graphs with onnxruntime, their files, and what is stored in them."""
+
+import json
+import os
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from .._optional import import_optional
+
+__all__ = [
+    "INPUT",
+    "check_path",
+    "get_property",
+    "load_model",
+    "make_session",
+    "run_graph",
+    "set_property",
+    "store_report",
+    "stored_report",
+    "write_model",
+]
+
+INPUT = "X"
+_WINDOWS_PER_CALL = 32
+
+
+def make_session(model, n_threads=None):
+    """Return a session of onnxruntime on the processor.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto or bytes
+        The graph.
+    n_threads : int or None, default=None
+        Threads of one operator; None is one for each core.
+
+    Returns
+    -------
+    session : onnxruntime.InferenceSession
+    """
+    runtime = import_optional("onnxruntime", extra="export", purpose="running a graph")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 0 if n_threads is None else n_threads
+    # Threads that wait for work in a loop slow down everything else on the machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    data = model if isinstance(model, bytes) else model.SerializeToString()
+    return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def run_graph(session, X, outputs=None):
+    """Return the outputs for windows, in batches of bounded size.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        From :func:`make_session`.
+    X : array-like of shape (n_windows, ...)
+        Windows; they become float32.
+    outputs : list of str or None, default=None
+        Which outputs; None is all.
+
+    Returns
+    -------
+    results : list
+        One array for each output, or a list of dictionaries where it is a map.
+    """
+    X = np.ascontiguousarray(X, dtype=np.float32)
+    name = session.get_inputs()[0].name
+    parts = [
+        session.run(outputs, {name: X[at : at + _WINDOWS_PER_CALL]})
+        for at in range(0, len(X), _WINDOWS_PER_CALL)
+    ]
+    return [_join(batches) for batches in zip(*parts, strict=True)]
+
+
+def _join(batches):
+    if isinstance(batches[0], list):
+        return [row for batch in batches for row in batch]
+    return np.concatenate(batches)
+
+
+def check_path(path):
+    """Return the target of a graph as a Path, refused before any work if it cannot be.
+
+    Parameters
+    ----------
+    path : str or path
+        A file that ends in .onnx, in a folder that exists.
+
+    Returns
+    -------
+    path : Path
+
+    Raises
+    ------
+    ValueError
+        If the ending, the folder or the target is wrong.
+    """
+    path = Path(path).expanduser()
+    if path.suffix.lower() != ".onnx":
+        raise ValueError(f"path={str(path)!r} must end in .onnx.")
+    if not path.parent.is_dir():
+        raise ValueError(
+            f"path={str(path)!r}: there is no folder {path.parent}; create it first."
+        )
+    if path.is_dir():
+        raise ValueError(f"path={str(path)!r} is a folder; pass the name of a file.")
+    return path
+
+
+def write_model(model, path):
+    """Write a graph beside its target and rename it: the whole file or nothing."""
+    data = model.SerializeToString()
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with beside.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def get_property(model, key):
+    """Return a text stored in a graph, or None."""
+    return next((p.value for p in model.metadata_props if p.key == key), None)
+
+
+def set_property(model, key, value):
+    """Store a text in a graph, in place of an older one of that name."""
+    entry = next((p for p in model.metadata_props if p.key == key), None)
+    if entry is None:
+        entry = model.metadata_props.add()
+        entry.key = key
+    entry.value = value
+
+
+def store_report(model, key, report):
+    """Store the fields of a dataclass in a graph."""
+    set_property(model, key, json.dumps(asdict(report), sort_keys=True))
+
+
+def stored_report(model, key, kind):
+    """Return the dataclass stored in a graph, or None."""
+    stored = get_property(model, key)
+    return None if stored is None else kind(**json.loads(stored))
+
+
+def load_model(model):
+    """Return a graph; a path is read."""
+    if isinstance(model, (str, Path)):
+        onnx = import_optional("onnx", extra="export", purpose="reading a graph")
+        return onnx.load(model)
+    return model

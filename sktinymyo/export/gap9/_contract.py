@@ -1,0 +1,222 @@
+"""What the manifest says about input, labels and weights, and back from it."""
+
+import numpy as np
+
+from .._integer.program import (
+    IntegerProgram,
+    Preprocess,
+    ProgramShape,
+    expected_arrays,
+)
+from ._manifest import BundleError
+
+__all__ = [
+    "describe_classes",
+    "describe_input",
+    "describe_scales",
+    "describe_weights",
+    "read_classes",
+    "read_program",
+]
+
+_LABEL_KINDS = "biufUO"
+
+
+def describe_input(program, X, card):
+    """Describe the windows that the program takes.
+
+    Parameters
+    ----------
+    program : IntegerProgram
+    X : ndarray of shape (n_windows, n_channels_in, n_times)
+        Windows of the calibration.
+    card : WeightsCard or None
+        Gives the sampling rate if no step knows it.
+
+    Returns
+    -------
+    contract : dict
+    """
+    before, shape = program.preprocess, program.shape
+    sfreq = before.sfreq or (None if card is None else card.sfreq)
+    strongest = np.abs(X).max(axis=(0, 2))
+    return {
+        "layout": "float32, channel by channel: (n_channels, n_times)",
+        "sfreq_hz": sfreq,
+        "n_channels": before.n_channels_in,
+        "n_times": shape.n_times,
+        "seconds": None if sfreq is None else shape.n_times / sfreq,
+        "units": "those of the calibration windows; the scaling was learned from them",
+        "calibration": {
+            "n_windows": len(X),
+            "largest_by_channel": [float(value) for value in strongest],
+        },
+        "mapper": _plain(before.mapper),
+        "filter": None
+        if before.sos is None
+        else {
+            "phase": before.phase,
+            "sos": _plain(before.sos),
+            "initial_state": _plain(before.initial_state),
+            "pad_length": int(before.pad_length),
+        },
+        "quantisation": {
+            "rule": "clamp8(rint(x * scale + offset)), in float32, rounded twice",
+            "scale": _plain(program.arrays["input.scale"]),
+            "offset": _plain(program.arrays["input.offset"]),
+            "zero": int(program.arrays["input.zero"]),
+        },
+    }
+
+
+def describe_scales(program):
+    """Return step and zero point of every tensor as plain numbers."""
+    return {
+        name: {"step": _plain(scale), "zero": int(program.zeros.get(name, 0))}
+        for name, scale in program.scales.items()
+    }
+
+
+def describe_classes(classes, probabilities=None):
+    """Return labels in the order of the logits, so that they can be made again.
+
+    Parameters
+    ----------
+    classes : array-like
+        Texts, whole or real numbers, or truth values.
+    probabilities : str or None, default=None
+        How probabilities are made of logits.
+
+    Returns
+    -------
+    described : dict
+    """
+    classes = np.asarray(classes)
+    values = classes.tolist()
+    if classes.dtype.kind not in _LABEL_KINDS or not all(
+        isinstance(value, str | int | float) for value in values
+    ):
+        raise BundleError(
+            f"labels of type {classes.dtype} cannot be written to the manifest; fit "
+            "the pipeline with texts or numbers as labels."
+        )
+    return {
+        "dtype": "object" if classes.dtype == object else classes.dtype.str,
+        "values": values,
+        "probabilities": probabilities,
+    }
+
+
+def read_classes(described):
+    """Make labels of what :func:`describe_classes` returned."""
+    try:
+        dtype = np.dtype(described["dtype"])
+        if dtype.kind not in _LABEL_KINDS:
+            raise ValueError(f"a type {dtype}")
+        return np.array(described["values"], dtype=dtype)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"the labels in the manifest are damaged ({error})."
+        ) from error
+
+
+def describe_weights(card):
+    """Say where the weights are from and what their licence asks for.
+
+    Parameters
+    ----------
+    card : WeightsCard or None
+
+    Returns
+    -------
+    weights : dict
+        Fields of the card, and a "notice" in words.
+    """
+    names = ("name", "source", "sha256", "licence", "sharing", "sharing_terms")
+    names += ("citation", "data", "limits")
+    fields = {name: getattr(card, name, None) for name in names}
+    licence = fields["licence"] or "not stated"
+    words = {
+        True: "Changed weights may be passed on under its conditions.",
+        False: "The licence does not allow changed weights to be passed on, and this "
+        "bundle contains changed (trained further, quantised) weights: keep it to "
+        "yourself.",
+        None: "Whether changed weights may be passed on is not stated, and this bundle "
+        "contains changed (trained further, quantised) weights: find out before you "
+        "pass it on.",
+    }[fields["sharing"]]
+    if fields["source"] == "random":
+        words = "They were trained from the beginning, on data of the user."
+    terms = f" {fields['sharing_terms']}" if fields["sharing_terms"] else ""
+    cite = f" Cite: {fields['citation']}" if fields["citation"] else ""
+    notice = f"Weights: {fields['name']}. Licence: {licence}. {words}{terms}{cite}"
+    return fields | {"notice": notice}
+
+
+def read_program(manifest, plan, packed):
+    """Make the integer program of a bundle again.
+
+    Parameters
+    ----------
+    manifest : dict
+    plan : MemoryPlan
+        Its `weights` say where the constants lie.
+    packed : bytes
+        Contents of ``weights.bin``.
+
+    Returns
+    -------
+    program : IntegerProgram
+
+    Raises
+    ------
+    BundleError
+        If the parts contradict one another.
+    """
+    try:
+        shape = ProgramShape(**manifest["shape"])
+        arrays = {}
+        for name, (dtype, size) in expected_arrays(shape).items():
+            dtype = np.dtype(dtype).newbyteorder("<")
+            offset, n_bytes = plan.weights[name]
+            n_values = int(np.prod(size, dtype=np.int64))
+            if offset < 0 or n_bytes != n_values * dtype.itemsize:
+                raise ValueError(f"the place of {name!r} does not fit its size")
+            values = np.frombuffer(packed, dtype, n_values, offset).reshape(size)
+            arrays[name] = values.astype(dtype.newbyteorder("="))
+        scales = manifest["scales"]
+        return IntegerProgram(
+            shape=shape,
+            arrays=arrays,
+            preprocess=_read_preprocess(manifest["input"]),
+            scales={name: np.asarray(s["step"]) for name, s in scales.items()},
+            zeros={name: s["zero"] for name, s in scales.items()},
+            classes=manifest["classes"]["values"],
+            metadata={"probabilities": manifest["classes"].get("probabilities")},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"manifest, plan and weights of the bundle do not fit together: {error}."
+        ) from error
+
+
+def _read_preprocess(contract):
+    filtering = contract["filter"] or {}
+
+    def array(values):
+        return None if values is None else np.array(values, dtype=np.float32)
+
+    return Preprocess(
+        n_channels_in=contract["n_channels"],
+        sfreq=contract["sfreq_hz"],
+        mapper=array(contract["mapper"]),
+        sos=array(filtering.get("sos")),
+        initial_state=array(filtering.get("initial_state")),
+        phase=filtering.get("phase", "causal"),
+        pad_length=filtering.get("pad_length", 0),
+    )
+
+
+def _plain(values):
+    """Return an array as lists of Python's numbers, and None as it is."""
+    return None if values is None else np.asarray(values).tolist()

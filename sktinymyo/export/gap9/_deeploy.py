@@ -1,0 +1,125 @@
+"""The float network in the form that Deeploy, a compiler for GAP9, reads.
+
+It takes a folder with ``network.onnx``, ``inputs.npz`` and ``outputs.npz``. Its target
+for GAP9 knows neither quantised operators nor a mean over an axis, and static shapes
+only: the graph is float32, for one window, pools by a product with a constant row, and
+has GELU in the tanh form.
+"""
+
+from collections import Counter
+from types import SimpleNamespace
+
+import numpy as np
+
+from ..._optional import import_optional
+
+__all__ = ["deeploy_graph"]
+
+OPSET = 20
+_IR_VERSION = 9
+
+
+class _Container:
+    """Takes nodes and constants, and gives names that occur once."""
+
+    target_opset = OPSET
+
+    def __init__(self):
+        self.nodes, self.constants, self._seen = [], [], Counter()
+
+    def get_unique_variable_name(self, name):
+        self._seen[name] += 1
+        return f"{name}_{self._seen[name]}"
+
+    def get_unique_operator_name(self, name):
+        return self.get_unique_variable_name(f"{name}_node")
+
+    def add_node(self, operator, inputs, outputs, *, name, **attributes):
+        from onnx import helper
+
+        if operator == "Gelu":
+            attributes["approximate"] = "tanh"
+        node = helper.make_node(operator, inputs, outputs, name=name, **attributes)
+        self.nodes.append(node)
+
+    def add_initializer(self, name, _type, _shape, tensor):
+        self.constants.append(tensor)
+
+
+def deeploy_graph(model):
+    """Write the network of a pipeline, from scaled windows to logits.
+
+    Parameters
+    ----------
+    model : ExportedModel
+        The pipeline; its filter and scaling are not part of the graph.
+
+    Returns
+    -------
+    graph : onnx.ModelProto
+        Input ``input`` (1, n_channels, n_times), output ``logits`` (1, n_classes).
+
+    Raises
+    ------
+    OptionalDependencyError
+        If onnx is not installed.
+    """
+    onnx = import_optional("onnx", extra="export", purpose="the graph for Deeploy")
+    from onnx import TensorProto, helper
+
+    from .._onnx_graph import GraphWriter
+    from .._onnx_tinymyo import _Network
+
+    container = _Container()
+    graph = GraphWriter(container, container)
+    network = _Network(
+        graph,
+        SimpleNamespace(
+            config_=model.config,
+            module_=model.encoder,
+            n_channels_in_=model.n_channels,
+            n_times_in_=model.n_times,
+            _scale=None,
+        ),
+    )
+    embedding = network.pooled(network.tokens("input"), model.pooling)
+    weight, bias = (
+        array.astype(np.float32) for array in (model.head_weight, model.head_bias)
+    )
+    graph.linear(embedding, weight, bias, "head", into="logits")
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, size)
+        for name, size in (
+            ("input", (1, model.n_channels, model.n_times)),
+            ("logits", (1, len(weight))),
+        )
+    ]
+    written = helper.make_model(
+        helper.make_graph(
+            container.nodes, "tinymyo", ends[:1], ends[1:], container.constants
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=_IR_VERSION,
+        producer_name="sktinymyo",
+    )
+    written = _with_whole_shapes(written)
+    onnx.checker.check_model(written, full_check=True)
+    return written
+
+
+def _with_whole_shapes(model):
+    """Write the lengths that a Reshape keeps: compilers of static graphs want them."""
+    from onnx import numpy_helper, shape_inference
+
+    inferred = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    sizes = {
+        value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in [*inferred.graph.value_info, *inferred.graph.output]
+    }
+    constants = {constant.name: constant for constant in inferred.graph.initializer}
+    for node in inferred.graph.node:
+        if node.op_type == "Reshape":
+            whole = np.array(sizes[node.output[0]], dtype=np.int64)
+            tensor = numpy_helper.from_array(whole, node.input[1])
+            constants[node.input[1]].CopyFrom(tensor)
+    return inferred

@@ -1,0 +1,86 @@
+"""The Makefile of a bundle."""
+
+__all__ = ["MAKEFILE", "PROGRAM_SOURCES", "RISCV_FLAGS", "STRICT_FLAGS"]
+
+# Each float32 operation is rounded by itself, as in the reference.
+STRICT_FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off")
+RISCV_FLAGS = (
+    "-march=rv32imc",
+    "-mabi=ilp32",
+    "--specs=picolibc.specs",
+    "-nostartfiles",
+)
+
+# All but the machine's layer.
+PROGRAM_SOURCES = (
+    "net.c",
+    "main.c",
+    "engine.c",
+    "memory.c",
+    "steps_linear.c",
+    "steps_attention.c",
+    "steps_rows.c",
+    "kernels.c",
+    "product.c",
+    "preprocess.c",
+    "trace.c",
+)
+
+
+def _wrapped(names):
+    """Return paths below src, five in a line of the Makefile."""
+    lines = [names[at : at + 5] for at in range(0, len(names), 5)]
+    return " \\\n\t".join(" ".join(f"src/{n}" for n in line) for line in lines)
+
+
+MAKEFILE = f"""# host      for this machine
+# sanitize  the same with checks of every access
+# threads   the same with threads for the cores of the chip
+# qemu      RV32IMC, for qemu-riscv32
+# gap9      with the SDK of the chip, which sets RULES_DIR
+#
+#   make host && build/net int8 weights.bin < windows > logits
+
+STRICT = {" ".join(STRICT_FLAGS)}
+RISCV = {" ".join(RISCV_FLAGS)}
+OPTIONS =
+SOURCES = {_wrapped(PROGRAM_SOURCES)}
+
+host: build/net
+sanitize: build/net-sanitize
+threads: build/net-threads
+qemu: build/net-rv32
+
+build/net: $(SOURCES) src/hal_host.c | build
+\t$(CC) $(STRICT) -O3 -march=native -DNET_CORES=1 $(OPTIONS) -o $@ $^
+
+build/net-sanitize: $(SOURCES) src/hal_host.c | build
+\t$(CC) $(STRICT) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \\
+\t\t-DNET_TRACE $(OPTIONS) -o $@ $^
+
+build/net-threads: $(SOURCES) src/hal_host.c | build
+\t$(CC) $(STRICT) -O3 -march=native -pthread -DNET_THREADS $(OPTIONS) -o $@ $^
+
+build/net-rv32: $(SOURCES) src/hal_qemu.c | build
+\triscv64-unknown-elf-gcc $(STRICT) -O2 $(RISCV) -DNET_TRACE $(OPTIONS) -o $@ $^
+
+build:
+\tmkdir -p $@
+
+.PHONY: host sanitize threads qemu gap9 clean
+
+ifdef RULES_DIR
+APP = net
+APP_SRCS = $(SOURCES) src/hal_gap9.c src/vectors.c
+APP_INC = src
+APP_CFLAGS = -O3 -std=gnu99 -ffp-contract=off -DNET_GAP9 $(OPTIONS)
+READFS_FILES = weights.bin
+gap9: all
+include $(RULES_DIR)/pmsis_rules.mk
+else
+gap9:
+\t@echo "RULES_DIR is not set: load the environment of the GAP9 SDK first"; exit 1
+clean:
+\trm -rf build
+endif
+"""

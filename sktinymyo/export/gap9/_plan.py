@@ -1,0 +1,151 @@
+"""The memory plan of a network on a chip with a small L1, an L2 and a large L3.
+
+The parts of a plan, and how a program runs with it, are described in ``_memory.py``.
+"""
+
+from dataclasses import dataclass, replace
+
+from ._memory import Buffer, MemoryPlan, Piece, PlanError, Step, Transfer
+from ._placement import lower_bound, place
+from ._schedule import RESIDENT, Schedule
+
+__all__ = [
+    "Buffer",
+    "MemoryPlan",
+    "Piece",
+    "PlanError",
+    "Step",
+    "Transfer",
+    "plan_program",
+]
+
+# Beyond about 150 KB a slab only takes memory; below 8 KB transfers dominate.
+_SLAB_KB = (8, 16, 24, 32, 48, 64, 80, 96, 128, 160)
+# Parts of fewer tokens than this leave cores idle.
+_FEWEST_TOKENS = 32
+# Moving 2 % more bytes than needed is no price for memory: computing takes far longer.
+_TOLERATED_COST = 1.02
+
+
+def plan_program(shape, l1_bytes=100 * 1024, l2_bytes=1400 * 1024):
+    """Plan the memory of a network: tiles, slabs, and a place for every buffer.
+
+    Among the plans that fit, those that move the fewest bytes between the levels are
+    taken, and of these the one that takes the least of L2. The plan is the same every
+    time.
+
+    Parameters
+    ----------
+    shape : ProgramShape
+        Sizes of the network.
+    l1_bytes : int, default=102400
+        Size of the arena in L1: 100 KB of the 128 KB of a GAP9, whose cores keep their
+        stacks there.
+    l2_bytes : int, default=1433600
+        Size of the arena in L2: 1400 KB of the 1.5 MB, the rest is code.
+
+    Returns
+    -------
+    plan : MemoryPlan
+
+    Raises
+    ------
+    PlanError
+        If the network does not fit; the message names the largest tensors and what to
+        change.
+
+    Examples
+    --------
+    >>> from sktinymyo.export._integer.program import ProgramShape
+    >>> from sktinymyo.export.gap9._plan import plan_program
+    >>> shape = ProgramShape(
+    ...     n_channels=8, n_times=1000, patch_size=20, n_patches=50, embed_dim=192,
+    ...     n_heads=3, head_dim=64, mlp_dim=768, depth=8, n_classes=6, table_length=50,
+    ... )
+    >>> plan = plan_program(shape)
+    >>> plan.peak["L1"] <= 100 * 1024 and plan.peak["L2"] <= 1400 * 1024
+    True
+    """
+    for name, size in (("l1_bytes", l1_bytes), ("l2_bytes", l2_bytes)):
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise PlanError(f"{name}={size!r} is not accepted; pass a count of bytes.")
+    # Blocks are alike, so the tiles and slabs are chosen on a network of one block.
+    small = replace(shape, depth=min(shape.depth, 1))
+    options = [
+        _Option.of(Schedule(small, l1_bytes, slab_kb * 1024, parts))
+        for parts in _token_parts(shape.n_tokens)
+        for slab_kb in _SLAB_KB
+    ]
+    fitting = [option for option in options if option.peak <= l2_bytes]
+    while fitting:
+        dearest = min(option.cost for option in fitting) * _TOLERATED_COST
+        good = [option for option in fitting if option.cost <= dearest]
+        best = min(good, key=lambda option: (option.peak, option.cost))
+        slab_bytes, parts = best.schedule.slab_bytes, best.schedule.token_parts
+        plan = _make_plan(Schedule(shape, l1_bytes, slab_bytes, parts), l2_bytes)
+        if plan.peak["L2"] <= l2_bytes:
+            return plan
+        fitting.remove(best)
+    raise _too_large(min(options, key=lambda option: option.bound), l2_bytes)
+
+
+@dataclass(frozen=True)
+class _Option:
+    schedule: Schedule
+    bound: int
+    peak: int
+    cost: float
+
+    @classmethod
+    def of(cls, schedule):
+        requests = schedule.requests()
+        offsets = place(requests)
+        peak = max(offsets[r.name] + r.size for r in requests)
+        return cls(schedule, lower_bound(requests), peak, schedule.cost())
+
+
+def _token_parts(n_tokens):
+    """List the numbers of parts of the MLP that are tried."""
+    return [
+        n for n in (1, 2, 3, 4, 6, 8, 16) if n == 1 or n_tokens >= n * _FEWEST_TOKENS
+    ]
+
+
+def _make_plan(schedule, l2_bytes):
+    requests = schedule.requests()
+    offsets = place(requests)
+    buffers = [
+        Buffer(r.name, "L2", offsets[r.name], r.size, r.first_step, r.last_step)
+        for r in requests
+    ]
+    return MemoryPlan(
+        shape=schedule.shape,
+        l1_bytes=schedule.l1_bytes,
+        l2_bytes=l2_bytes,
+        buffers=buffers,
+        steps=schedule.steps,
+        transfers=schedule.transfers,
+        weights=schedule.weights,
+        resident={name: name for name in RESIDENT},
+        lower_bound=lower_bound(requests),
+    )
+
+
+def _too_large(option, l2_bytes):
+    """Make the refusal of the option that comes nearest to fitting."""
+    bound, requests = option.bound, option.schedule.requests()
+    last = max(request.last_step for request in requests)
+    sums = [
+        sum(r.size for r in requests if r.first_step <= step <= r.last_step)
+        for step in range(last + 1)
+    ]
+    worst = sums.index(max(sums))
+    alive = [r for r in requests if r.first_step <= worst <= r.last_step]
+    alive.sort(key=lambda request: -request.size)
+    names = ", ".join(f"{r.name} {r.size / 1024:.0f} KB" for r in alive[:4])
+    return PlanError(
+        f"the network does not fit L2: it needs at least {bound / 1024:.0f} KB of "
+        f"{l2_bytes / 1024:.0f} KB at one time (largest: {names}). Use shorter "
+        "windows, fewer channels or a narrower encoder (the tensors grow with "
+        "channels x patches x embed_dim), or pass a larger l2_kb if the device has it."
+    )

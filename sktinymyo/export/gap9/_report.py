@@ -1,0 +1,275 @@
+"""What a person reads and sees of a bundle: the text and the figures."""
+
+import textwrap
+
+from ..._optional import import_optional
+from ._cost import COEFFICIENTS, OPERATING_POINTS, render_table
+
+__all__ = ["plot_cost", "plot_memory", "render_memory", "render_report"]
+
+# Colours of the safe palette of Okabe and Ito; families of buffers and parts of time.
+_FAMILIES = {
+    "stream (int16)": ("stream", "#0072B2"),
+    "normalised tokens": ("normed", "#56B4E9"),
+    "query, key, value": (".head.", "#009E73"),
+    "attended": ("attended", "#F0E442"),
+    "hidden layer": ("hidden", "#D55E00"),
+    "weights (slabs)": ("slab", "#CC79A7"),
+    "input, output, tables": ("", "#999999"),
+}
+_PARTS = {
+    "linear": "#0072B2",
+    "attention": "#009E73",
+    "softmax": "#56B4E9",
+    "gelu": "#D55E00",
+    "layer_norm": "#F0E442",
+    "add": "#CC79A7",
+    "weights": "#999999",
+    "start": "#555555",
+}
+
+
+def _kb(size):
+    return f"{size / 1024:.1f} KB"
+
+
+def render_memory(plan):
+    """Write the memory plan as text.
+
+    Parameters
+    ----------
+    plan : MemoryPlan
+
+    Returns
+    -------
+    text : str
+    """
+    peak, moved = plan.peak, plan.moved()
+    lines = [
+        f"{'level':<7}{'in use':>12}{'allowed':>12}",
+        f"{'L1':<7}{_kb(peak['L1']):>12}{_kb(plan.l1_bytes):>12}",
+        f"{'L2':<7}{_kb(peak['L2']):>12}{_kb(plan.l2_bytes):>12}",
+        f"{'L3':<7}{_kb(peak['L3']):>12}{'':>12}",
+        f"L2: at least {_kb(plan.lower_bound)} must be alive at one time; the "
+        f"placement takes {plan.gap} bytes more.",
+        f"Moved for one window: {_kb(moved['L3-L2'])} from L3, {_kb(moved['L2-L1'])} "
+        f"from L2 to L1, {_kb(moved['L1-L2'])} back.",
+        "",
+        f"{'kind of step':<18}{'tokens':>8}{'tile':>8}{'channels':>10}{'tile':>8}"
+        f"{'slab':>8}{'L1':>12}",
+    ]
+    seen = set()
+    for step in plan.steps:
+        parameters = step.parameters
+        if step.kind in seen:
+            continue
+        seen.add(step.kind)
+        tokens = parameters.get("token_count", parameters.get("group_rows"))
+        tile = parameters.get("row_tile", parameters.get("query_rows"))
+        row = [parameters.get(name, "") for name in ("n_out", "out_tile", "slab")]
+        lines.append(
+            f"{step.kind:<18}{tokens:>8}{tile:>8}{row[0]:>10}{row[1]:>8}{row[2]:>8}"
+            f"{_kb(step.l1_bytes):>12}"
+        )
+    lines.append(_attention_line(plan))
+    return "\n".join(lines)
+
+
+def _attention_line(plan):
+    for step in plan.steps:
+        if step.kind == "attention":
+            keys, tokens = step.parameters["key_block"], step.parameters["token_count"]
+            if keys == tokens:
+                return "Keys and values of a head stay in L1."
+            return f"Keys and values of a head come to L1 in blocks of {keys} tokens."
+    return "There is no attention."
+
+
+def render_report(manifest, plan, estimates, point):
+    """Write the report of a bundle.
+
+    Parameters
+    ----------
+    manifest : dict
+    plan : MemoryPlan
+    estimates : list of CostEstimate
+    point : str
+        Operating point of the latencies of layers.
+
+    Returns
+    -------
+    text : str
+    """
+    shape, weights = manifest["shape"], manifest["weights"]
+    sections = {
+        "Network": _wrap(
+            f"{shape['n_channels']} channels x {shape['n_times']} samples, "
+            f"{plan.shape.n_tokens} tokens, width {shape['embed_dim']}, "
+            f"{shape['n_heads']} heads, {shape['depth']} blocks, "
+            f"{shape['n_classes']} classes: {_names(manifest['classes']['values'])}"
+        ),
+        "Memory": render_memory(plan),
+        "Time and energy of a window": _render_cost(estimates, point),
+        "Checks": "\n".join(
+            f"{check['status']:<8}{check['name']}"
+            + (f": {check['detail']}" if check.get("detail") else "")
+            for check in manifest["checks"]
+        )
+        or "none was run",
+        "Weights": _wrap(weights["notice"]),
+    }
+    parts = [f"{name}\n{'-' * len(name)}\n{text}" for name, text in sections.items()]
+    return "\n\n".join(["Bundle for a GAP9\n=================", *parts]) + "\n"
+
+
+def _render_cost(estimates, point):
+    origins = "; ".join(
+        f"{item.coefficients!r}: {COEFFICIENTS[item.coefficients].origin}"
+        for item in estimates
+    )
+    words = (
+        "An estimate, never measured on a chip: the cycles may be "
+        f"{estimates[0].error:.0%} off in either direction. The preprocessing is not "
+        f"counted. Coefficients: {origins}."
+    )
+    return f"{_wrap(words)}\n\n{render_table(estimates, point)}"
+
+
+def _wrap(text):
+    return textwrap.fill(text, 88)
+
+
+def _names(values):
+    names = [str(value) for value in values]
+    return ", ".join(names if len(names) <= 12 else [*names[:10], "...", names[-1]])
+
+
+def plot_memory(plan, axes=None):
+    """Draw what lies in L2 and L1 over the steps of the network.
+
+    Parameters
+    ----------
+    plan : MemoryPlan
+    axes : sequence of 2 matplotlib Axes or None, default=None
+        For L2 and for L1; None makes a figure.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    """
+    pyplot = import_optional("matplotlib.pyplot", extra="plot", purpose="plot_memory")
+    if axes is None:
+        _, axes = pyplot.subplots(
+            2, 1, figsize=(10, 6.5), sharex=True, height_ratios=(3, 1), layout="tight"
+        )
+    above, below = axes
+    legend = {}
+    for buffer in plan.buffers:
+        family, color = _family(buffer.name)
+        legend[family] = above.bar(
+            buffer.first_step,
+            buffer.size / 1024,
+            width=buffer.last_step - buffer.first_step + 1,
+            bottom=buffer.offset / 1024,
+            align="edge",
+            color=color,
+            edgecolor="white",
+            linewidth=0.3,
+        )
+    steps = range(len(plan.steps))
+    _draw_limit(above, plan.l2_bytes)
+    above.set(ylabel="L2 arena (KB)", title="Memory over the steps of the network")
+    order = [family for family in _FAMILIES if family in legend]
+    above.legend(
+        [legend[family] for family in order],
+        order,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1),
+        frameon=False,
+        fontsize="small",
+    )
+    below.stairs(
+        [step.l1_bytes / 1024 for step in plan.steps],
+        [*steps, len(plan.steps)],
+        fill=True,
+        color="#56B4E9",
+    )
+    _draw_limit(below, plan.l1_bytes)
+    starts = [s.index for s in plan.steps if s.layer.endswith(".norm1")]
+    for axis in axes:
+        for start in starts:
+            axis.axvline(start, color="0.7", linewidth=0.5)
+    below.set(xlabel="step (grey lines: blocks)", ylabel="L1 arena (KB)")
+    below.set_xlim(0, len(plan.steps))
+    return above.figure
+
+
+def _draw_limit(axis, size):
+    axis.axhline(size / 1024, color="black", linestyle="--", linewidth=1)
+    axis.set_ylim(0, size / 1024 * 1.05)
+
+
+def _family(name):
+    for family, (mark, color) in _FAMILIES.items():
+        if mark in name:
+            return family, color
+    raise KeyError(name)
+
+
+def plot_cost(estimates, point="370MHz", axes=None):
+    """Draw the time of the layers as bars, those of all blocks together.
+
+    Parameters
+    ----------
+    estimates : list of CostEstimate
+        One for each set of coefficients.
+    point : {"370MHz", "240MHz", "150MHz"}, default="370MHz"
+        Operating point.
+    axes : sequence of matplotlib Axes or None, default=None
+        As many as estimates; None makes a figure.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    """
+    pyplot = import_optional("matplotlib.pyplot", extra="plot", purpose="plot_cost")
+    if axes is None:
+        n = len(estimates)
+        _, axes = pyplot.subplots(
+            1, n, figsize=(5.5 * n, 4.5), sharey=True, squeeze=False, layout="tight"
+        )
+        axes = axes[0]
+    for axis, item in zip(axes, estimates, strict=True):
+        _draw_cost(axis, item, point)
+    axes[0].invert_yaxis()
+    axes[-1].legend(frameon=False, loc="lower right", fontsize="small")
+    return axes[0].figure
+
+
+def _draw_cost(axis, item, point):
+    kinds = list(dict.fromkeys(layer.kind for layer in item.layers))
+    counts = [sum(layer.kind == kind for layer in item.layers) for kind in kinds]
+    names = [
+        kind if n == 1 else f"{kind} (x {n})"
+        for kind, n in zip(kinds, counts, strict=True)
+    ]
+    left = [0.0] * len(kinds)
+    for part, color in _PARTS.items():
+        cycles = dict.fromkeys(kinds, 0.0)
+        for layer in item.layers:
+            cycles[layer.kind] += layer.cycles.get(part, 0.0)
+        widths = [_milliseconds(cycles[kind], point) for kind in kinds]
+        if any(widths):
+            label = part.replace("_", " ")
+            axis.barh(names, widths, left=left, color=color, label=label)
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    axis.margins(x=0.02, y=0.02)
+    seconds, low, high = item.seconds(point)
+    axis.set(
+        xlabel=f"estimated time at {point} (ms)",
+        title=f"{item.coefficients}: {seconds:.2f} s ({low:.2f} to {high:.2f} s)",
+    )
+
+
+def _milliseconds(cycles, point):
+    return cycles / OPERATING_POINTS[point].megahertz / 1e3

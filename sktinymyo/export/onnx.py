@@ -1,0 +1,353 @@
+"""From a fitted estimator or Pipeline to an ONNX graph that was compared with it."""
+
+import json
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.utils.validation import check_is_fitted
+
+from .._optional import import_optional
+from .._validation import check_number, check_truth
+from ..exceptions import SktinymyoError, UnsupportedStepError, WindowsError
+from ._onnx_converters import register_converters
+from ._onnx_graph import HIGHEST_OPSET, LOWEST_OPSET
+from ._onnx_int8 import QuantizationReport, quantize_onnx, read_quantization
+from ._onnx_session import (
+    INPUT,
+    check_path,
+    load_model,
+    set_property,
+    store_report,
+    stored_report,
+    write_model,
+)
+from ._onnx_steps import (
+    allowed_options,
+    check_steps,
+    fitted_steps,
+    last_step,
+    simplified,
+)
+from ._onnx_verification import (
+    METHOD,
+    ExportError,
+    ExportReport,
+    compare,
+    output_method,
+    simulated_windows,
+)
+from ._onnx_windows import as_float_windows
+
+__all__ = [
+    "ExportError",
+    "ExportReport",
+    "QuantizationReport",
+    "quantize_onnx",
+    "read_quantization",
+    "read_report",
+    "register_converters",
+    "to_onnx",
+    "verify_onnx",
+]
+
+_HIGHEST_IR = 10
+_REPORT = "sktinymyo.verification"
+# Compared besides the windows given, and the most of those.
+_N_SIMULATED = 32
+_MOST_GIVEN = 64
+
+
+def to_onnx(
+    estimator,
+    X,
+    *,
+    target_opset=20,
+    verify=True,
+    tolerance=1e-4,
+    X_verify=None,
+    options=None,
+    zipmap=False,
+    quantize=None,
+    X_calib=None,
+    quantize_options=None,
+    path=None,
+):
+    """Convert a fitted estimator or Pipeline to an ONNX graph, and compare the two.
+
+    Every transformer and estimator of the package has a form in the graph (except
+    :class:`~sktinymyo.ArmbandAlignedClassifier`), and so have the estimators of
+    scikit-learn that skl2onnx knows.
+
+    Parameters
+    ----------
+    estimator : fitted estimator or Pipeline
+        What to convert. Of a search, its ``best_estimator_``.
+    X : array-like of shape (n_windows, n_channels, n_times) or \
+            (n_windows, n_channels * n_times)
+        One window or more of the form that `fit` saw. The graph takes float32
+        windows of this form, any number of them.
+    target_opset : int, default=20
+        Version of the operators, 18 to 22. From 20 on GELU is a single operator.
+    verify : bool, default=True
+        Run the graph with onnxruntime and compare.
+    tolerance : float, default=1e-4
+        Largest difference accepted: of probabilities as they are, of other outputs
+        as a share of the largest value of their column. The networks agree within
+        1e-6; a hundred times that is still no other label.
+    X_verify : array-like or None, default=None
+        Windows to compare on. None takes up to 64 of X and 32 of noise with the
+        strength of X.
+    options : dict or None, default=None
+        Options of the last step for skl2onnx, such as ``{"raw_scores": True}`` or
+        ``{"nocl": True}`` (numbers of classes in place of labels).
+    zipmap : {False, True, "columns"}, default=False
+        Form of the probabilities: a table, a list of dictionaries, or one output for
+        each class.
+    quantize : {None, "int8"}, default=None
+        "int8" compares the float32 graph as above and then gives the linear maps of
+        the network int8 weights and inputs, see :func:`quantize_onnx`.
+    X_calib : array-like or None, default=None
+        Real windows for "int8", a few hundred of all gestures.
+    quantize_options : dict or None, default=None
+        Other arguments of :func:`quantize_onnx`, such as ``X_test`` and ``y_test``.
+    path : str or path, default=None
+        Also write the graph to this file, which ends in .onnx.
+
+    Returns
+    -------
+    model : onnx.ModelProto
+        Input ``X``. Outputs of a classifier: labels and probabilities (int64 labels
+        for truth values: 0 and 1). :func:`read_report` returns the comparison, and
+        :func:`read_quantization` that of "int8".
+
+    Raises
+    ------
+    UnsupportedStepError
+        If a step has no form in a graph; the message lists all such steps.
+    ExportError
+        If graph and estimator differ by more than `tolerance`.
+    OptionalDependencyError
+        If skl2onnx, onnx or onnxruntime is not installed.
+    ValueError
+        If a parameter or X is not as documented.
+
+    Notes
+    -----
+    A filter on a window of fixed length is a matrix: exact, of ``n_times**2``
+    numbers. The same holds for the resampler. The network computes in float32; an
+    incomplete last patch is cut off, as in the network itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sktinymyo import EMGFilter, TimeDomainFeatures
+    >>> from sktinymyo.export.onnx import read_report, to_onnx
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.arange(60) % 3
+    >>> X = rng.normal(size=(60, 4, 100)) * (1 + y)[:, None, None]
+    >>> pipeline = make_pipeline(
+    ...     EMGFilter(sfreq=1000), TimeDomainFeatures(), LinearDiscriminantAnalysis()
+    ... )
+    >>> model = to_onnx(pipeline.fit(X, y), X)
+    >>> read_report(model).max_difference < 1e-4
+    True
+    """
+    check_number(
+        "target_opset",
+        target_opset,
+        minimum=LOWEST_OPSET,
+        maximum=HIGHEST_OPSET,
+        integer=True,
+    )
+    check_truth("verify", verify)
+    check_number("tolerance", tolerance, minimum=0)
+    if zipmap != "columns":
+        check_truth("zipmap", zipmap)
+    _check_quantization(quantize, X_calib, quantize_options)
+    target = None if path is None else check_path(path)
+    check_is_fitted(estimator)
+    estimator = simplified(estimator)
+    X = as_float_windows("X", X)
+    if verify:
+        import_optional("onnxruntime", extra="export", purpose="to_onnx(verify=True)")
+
+    model = _convert(estimator, X, target_opset, options, zipmap)
+    raw_scores = bool((options or {}).get("raw_scores", False))
+    _describe(model, estimator, output_method(estimator, raw_scores))
+    if verify:
+        windows = _windows_to_compare(X, X_verify)
+        report = compare(model, estimator, windows, tolerance=tolerance)
+        store_report(model, _REPORT, report)
+    if quantize is not None:
+        model = quantize_onnx(model, X_calib, **(quantize_options or {}))
+    if target is not None:
+        write_model(model, target)
+    return model
+
+
+def verify_onnx(model, estimator, X, *, tolerance=1e-4):
+    """Compare a graph with the estimator it was made from.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto, str or path
+        A graph, or the file that holds it.
+    estimator : fitted estimator or Pipeline
+        What it was made from.
+    X : array-like of shape (n_windows, n_channels, n_times) or \
+            (n_windows, n_channels * n_times)
+        Windows to compare on.
+    tolerance : float, default=1e-4
+        Largest difference accepted, as in :func:`to_onnx`.
+
+    Returns
+    -------
+    report : ExportReport
+
+    Raises
+    ------
+    ExportError
+        If they differ by more than `tolerance`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktinymyo import ChannelScaler
+    >>> from sktinymyo.export.onnx import to_onnx, verify_onnx
+    >>> X = np.random.default_rng(0).normal(size=(8, 2, 50))
+    >>> scaler = ChannelScaler().fit(X)
+    >>> verify_onnx(to_onnx(scaler, X), scaler, X).n_above
+    0
+    """
+    check_number("tolerance", tolerance, minimum=0)
+    check_is_fitted(estimator)
+    X = as_float_windows("X", X)
+    return compare(load_model(model), simplified(estimator), X, tolerance=tolerance)
+
+
+def read_report(model):
+    """Return the comparison with the estimator that :func:`to_onnx` stored in a graph.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto, str or path
+        A graph, or the file that holds it.
+
+    Returns
+    -------
+    report : ExportReport or None
+        That of the float32 graph; None if it was not compared (``verify=False``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktinymyo import ChannelScaler
+    >>> from sktinymyo.export.onnx import read_report, to_onnx
+    >>> X = np.random.default_rng(0).normal(size=(8, 2, 50))
+    >>> print(read_report(to_onnx(ChannelScaler().fit(X), X)))
+    transform of 40 windows: largest difference ...
+    """
+    return stored_report(load_model(model), _REPORT, ExportReport)
+
+
+def _check_quantization(quantize, X_calib, options):
+    if quantize not in (None, "int8"):
+        raise ValueError(f"quantize={quantize!r} is not accepted; pass None or 'int8'.")
+    if quantize is None and not (X_calib is None and options is None):
+        raise ValueError(
+            "X_calib and quantize_options have no meaning with quantize=None; pass "
+            "quantize='int8'."
+        )
+    if quantize is not None and X_calib is None:
+        raise ValueError(
+            "quantize='int8' learns the ranges of the activations from real windows; "
+            "pass a few hundred as X_calib=."
+        )
+    if "path" in (options or {}):
+        raise ValueError("quantize_options holds 'path'; pass path= itself.")
+
+
+def _windows_to_compare(X, X_verify):
+    if X_verify is None:
+        simulated = simulated_windows(X, _N_SIMULATED)
+        return np.concatenate([X[:_MOST_GIVEN], simulated])
+    windows = as_float_windows("X_verify", X_verify)
+    if windows.shape[1:] != X.shape[1:]:
+        raise WindowsError(
+            f"X_verify has windows of the shape {windows.shape[1:]}, but those of X "
+            f"have {X.shape[1:]}; pass the same form."
+        )
+    return windows
+
+
+def _convert(estimator, X, target_opset, options, zipmap):
+    skl2onnx = import_optional("skl2onnx", extra="export", purpose="to_onnx")
+    from skl2onnx.common.data_types import FloatTensorType
+
+    highest = skl2onnx.__max_supported_opset__
+    if target_opset > highest:
+        raise ValueError(
+            f"target_opset={target_opset} is not known to skl2onnx "
+            f"{skl2onnx.__version__}; pass {LOWEST_OPSET} to {highest}, or upgrade it."
+        )
+    register_converters()
+    check_steps(estimator)
+    options = _all_options(estimator, options, zipmap)
+    try:
+        model = skl2onnx.to_onnx(
+            estimator,
+            initial_types=[(INPUT, FloatTensorType([None, *X.shape[1:]]))],
+            target_opset=target_opset,
+            options=options,
+            name=type(estimator).__name__,
+        )
+    except SktinymyoError:
+        raise
+    except Exception as error:  # of every kind, from converters that are not ours
+        reason = str(error).strip().partition("\n")[0][:300]
+        raise UnsupportedStepError(
+            f"skl2onnx {skl2onnx.__version__} cannot convert a step that is not of "
+            f"sktinymyo ({type(error).__name__}: {reason}). Take another step in its "
+            "place, or export the steps before it and run it in Python."
+        ) from error
+    model.ir_version = min(model.ir_version, _HIGHEST_IR)
+    return model
+
+
+def _all_options(estimator, options, zipmap):
+    """Return the options of the last step, in the form that skl2onnx takes."""
+    last = last_step(estimator)
+    known = allowed_options(last)
+    options = {} if options is None else dict(options)
+    if "zipmap" in known:
+        options.setdefault("zipmap", zipmap)
+    elif zipmap is not False:
+        raise ValueError(
+            f"zipmap={zipmap!r} is not accepted for {type(last).__name__}, which has "
+            "no probabilities; pass zipmap=False."
+        )
+    if unknown := sorted(set(options) - set(known)):
+        raise ValueError(
+            f"options={unknown} are not known for {type(last).__name__}; pass some of "
+            f"{known}."
+        )
+    # Without an entry skl2onnx would pass zipmap on to steps that do not take it.
+    return {id(last): options} if options or is_classifier(last) else None
+
+
+def _describe(model, estimator, method):
+    """Store in the graph what it is and whose licence its weights have."""
+    from .. import __version__
+
+    model.producer_name, model.producer_version = "sktinymyo", __version__
+    set_property(model, "sktinymyo.version", __version__)
+    set_property(model, METHOD, method)
+    if is_classifier(estimator):
+        labels = json.dumps(np.asarray(estimator.classes_).tolist())
+        set_property(model, "sktinymyo.classes", labels)
+    for _, step, _ in fitted_steps(estimator):
+        card = vars(step).get("weights_card_")
+        if card is not None:
+            set_property(model, "sktinymyo.weights", card.summary())

@@ -1,0 +1,325 @@
+"""Post-training quantisation of a fitted pipeline to a network of integers."""
+
+import numpy as np
+from scipy.special import expit, softmax
+from sklearn.utils.metaestimators import available_if
+
+from .._validation import as_windows, check_number
+from ..exceptions import WindowsError
+from ._integer.calibration import collect_statistics
+from ._integer.comparison import (
+    QuantizationReport,
+    scaled_windows,
+    signal_to_noise,
+)
+from ._integer.lowering import lower
+from ._integer.preprocess import preprocess_windows, quantise_input
+from ._integer.reference import run_program
+from ._pipeline import read_pipeline
+
+__all__ = ["QuantizationReport", "QuantizedModel", "quantize"]
+
+LEAST_WINDOWS = 8
+_LOGIT = 2.0**-16
+_WINDOWS_PER_CHUNK = 256
+_WINDOWS_COMPARED = 128
+
+
+def quantize(pipeline, X_calib, *, y_calib=None, percentile=None, batch_size="auto"):
+    """Turn a fitted pipeline into a network of 8-bit integers.
+
+    Nothing is trained. The ranges of all layers are measured on real windows, and
+    the weights rounded row by row. The result runs in numpy exactly as on the device.
+
+    Parameters
+    ----------
+    pipeline : TinyMyoClassifier or sklearn.pipeline.Pipeline
+        Fitted. EMGFilter, ChannelScaler and ChannelMapper may stand before a
+        TinyMyoClassifier, or before a TinyMyoEmbedder with an optional
+        StandardScaler and one of LogisticRegression, LinearDiscriminantAnalysis,
+        LinearSVC and RidgeClassifier.
+    X_calib : array-like of shape (n_windows, n_channels, n_times) or \
+            (n_windows, n_channels * n_times)
+        Raw windows, as `pipeline` takes them: at least 8, better some hundred of all
+        gestures. Those of the training do; labels are not needed.
+    y_calib : array-like of shape (n_windows,) or None, default=None
+        Labels, for the accuracies of the report only.
+    percentile : float or None, default=None
+        Share of the values of a layer that its 8-bit range holds, in percent and at
+        each end, from 90 to 100. None takes for every layer the range of the least
+        squared error, and for the samples that with the least error behind the first
+        LayerNorm; on real recordings this was never worse than a percentile.
+    batch_size : int or "auto", default="auto"
+        Windows measured at a time; changes only the time and memory needed.
+
+    Returns
+    -------
+    model : QuantizedModel
+
+    Raises
+    ------
+    UnsupportedStepError
+        If steps have no integer form; all are named, with what can take their place.
+    WindowsError
+        If the windows have another shape than in `fit`, hold NaN, are constant, or
+        are too few.
+    ValueError
+        If a parameter is not as documented.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktinymyo import TinyMyoClassifier
+    >>> from sktinymyo.export.quantize import quantize
+    >>> X = np.random.default_rng(0).normal(size=(40, 2, 60)).astype("float32")
+    >>> y = np.repeat(["rest", "fist"], 20)
+    >>> X[20:, 0] *= 3
+    >>> classifier = TinyMyoClassifier("random", size="nano", random_state=0)
+    >>> model = quantize(classifier.set_params(tune="head").fit(X, y), X, y_calib=y)
+    >>> model.predict(X[:2]).shape, model.decision_logits(X[:2]).dtype
+    ((2,), dtype('int32'))
+    >>> print(model.report())
+    Integer network, ... MB of constants, 40 windows
+    same label as float ...
+    """
+    check_number("percentile", percentile, minimum=90, maximum=100, none_allowed=True)
+    if batch_size != "auto":
+        check_number("batch_size", batch_size, minimum=1, integer=True)
+    model = read_pipeline(pipeline)
+    X = _as_windows("X_calib", X_calib, model)
+    if len(X) < LEAST_WINDOWS:
+        raise WindowsError(
+            f"X_calib holds {len(X)} window(s), too few to measure ranges on; pass at "
+            f"least {LEAST_WINDOWS}, better some hundred of all gestures."
+        )
+    y = _as_labels("y_calib", y_calib, len(X))
+    statistics = _measure(model, X, batch_size)
+    program = lower(model, statistics, percentile=percentile)
+    return QuantizedModel(pipeline, model, program, X, y)
+
+
+class QuantizedModel:
+    """A pipeline in integers, run by the numpy reference.
+
+    Made by :func:`quantize`.
+
+    Parameters
+    ----------
+    pipeline : estimator
+        The fitted pipeline that it stands for, for comparisons.
+    model : ExportedModel
+        Its parts.
+    program : IntegerProgram
+        The integer network.
+    X_calib : ndarray of shape (n_windows, n_channels, n_times)
+        Windows that `report` compares on.
+    y_calib : ndarray of shape (n_windows,) or None
+        Their labels.
+
+    Attributes
+    ----------
+    program : IntegerProgram
+        Shapes, constants and scales.
+    classes_ : ndarray of shape (n_classes,)
+        Labels in the order of the logits.
+    """
+
+    def __init__(self, pipeline, model, program, X_calib, y_calib):
+        self.pipeline = pipeline
+        self.model = model
+        self.program = program
+        self.classes_ = model.classes
+        self._calibration = X_calib, y_calib
+        self._report = None
+
+    def __repr__(self):
+        """Say what network it is."""
+        shape = self.program.shape
+        return (
+            f"QuantizedModel({shape.n_channels} channels x {shape.n_times} samples, "
+            f"{shape.depth} blocks x {shape.embed_dim}, {len(self.classes_)} classes, "
+            f"{self.program.nbytes() / 1e6:.2f} MB)"
+        )
+
+    def quantize_windows(self, X):
+        """Return the integers that the network takes for raw windows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_windows, n_channels_in, n_times) or \
+                (n_windows, n_channels_in * n_times)
+            Raw windows, as the pipeline takes them.
+
+        Returns
+        -------
+        q_input : ndarray of int8, shape (n_windows, n_channels, n_times)
+        """
+        X = _as_windows("X", X, self.model)
+        shape = self.program.shape
+        q_input = np.empty((len(X), shape.n_channels, shape.n_times), dtype=np.int8)
+        for part in _parts(len(X)):
+            windows = preprocess_windows(self.program, X[part])
+            q_input[part] = quantise_input(self.program, windows)
+        return q_input
+
+    def decision_logits(self, X):
+        """Return the integer logits of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_windows, n_channels_in, n_times) or \
+                (n_windows, n_channels_in * n_times)
+            Raw windows.
+
+        Returns
+        -------
+        logits : ndarray of int32, shape (n_windows, n_classes)
+            In units of 2**-16. A binary classifier of scikit-learn has two logits,
+            minus and plus half of its decision function.
+        """
+        return run_program(self.program, self.quantize_windows(X))
+
+    def predict(self, X):
+        """Return the label of the first of the largest logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_windows, n_channels_in, n_times) or \
+                (n_windows, n_channels_in * n_times)
+            Raw windows.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_windows,)
+        """
+        return self.classes_[self.decision_logits(X).argmax(axis=1)]
+
+    @available_if(lambda self: self.model.probabilities is not None)
+    def predict_proba(self, X):
+        """Return the probabilities of the classes, computed from the logits in float64.
+
+        Only where the pipeline's classifier has probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_windows, n_channels_in, n_times) or \
+                (n_windows, n_channels_in * n_times)
+            Raw windows.
+
+        Returns
+        -------
+        probabilities : ndarray of float64, shape (n_windows, n_classes)
+        """
+        logits = self.decision_logits(X) * _LOGIT
+        if self.model.probabilities == "softmax":
+            return softmax(logits, axis=1)
+        separate = expit(logits)
+        return separate / separate.sum(axis=1, keepdims=True)
+
+    def report(self, X=None, y=None):
+        """Compare with the float pipeline.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_windows, n_channels_in, n_times) or None, \
+                default=None
+            Raw windows, best such that no training saw; None takes those of the
+            calibration. The layers are compared on at most 128 of them.
+        y : array-like of shape (n_windows,) or None, default=None
+            Their labels, for the accuracies.
+
+        Returns
+        -------
+        report : QuantizationReport
+        """
+        if X is not None:
+            X = _as_windows("X", X, self.model)
+            return self._compare(X, _as_labels("y", y, len(X)))
+        if self._report is None:
+            self._report = self._compare(*self._calibration)
+        return self._report
+
+    def _compare(self, X, y):
+        step = -(-len(X) // _WINDOWS_COMPARED)
+        flat = _input_ndim(self.pipeline) == 2
+        real = self.pipeline.predict(X.reshape(len(X), -1) if flat else X)
+        whole = self.predict(X)
+        return QuantizationReport(
+            n_windows=len(X),
+            layers=signal_to_noise(self.model, self.program, X[::step]),
+            agreement=float(np.mean(real == whole)),
+            accuracy_float=None if y is None else float(np.mean(real == y)),
+            accuracy_integer=None if y is None else float(np.mean(whole == y)),
+            nbytes=self.program.nbytes(),
+        )
+
+
+def _input_ndim(pipeline):
+    """Return the number of dimensions that the first step was fitted on."""
+    while hasattr(pipeline, "steps"):
+        steps = [
+            step
+            for _, step in pipeline.steps
+            if step is not None and not isinstance(step, str)
+        ]
+        pipeline = steps[0]
+    return pipeline.input_ndim_
+
+
+def _as_windows(name, X, model):
+    """Return raw windows with three dimensions, of the shape of `fit`."""
+    X = np.asarray(as_windows(X))
+    n_channels, n_times = model.preprocess.n_channels_in, model.n_times
+    if X.ndim == 2 and X.shape[1] == n_channels * n_times:
+        X = X.reshape(len(X), n_channels, n_times)
+    if X.ndim != 3 or X.shape[1:] != (n_channels, n_times):
+        raise WindowsError(
+            f"{name} has shape {X.shape}, but the pipeline was fitted on windows of "
+            f"{n_channels} channels x {n_times} samples; pass (n_windows, "
+            f"{n_channels}, {n_times})."
+        )
+    if X.dtype.kind not in "fiub":
+        raise WindowsError(f"{name} must hold real numbers; got {X.dtype}.")
+    broken = ~np.isfinite(X).all(axis=(1, 2))
+    if broken.any():
+        raise WindowsError(
+            f"{name} holds NaN or infinity in {int(broken.sum())} of {len(X)} windows, "
+            f"the first at {np.flatnonzero(broken)[:5].tolist()}; leave these out."
+        )
+    return X
+
+
+def _as_labels(name, y, n_windows):
+    """Return labels, one for each window, or None."""
+    if y is None:
+        return None
+    y = np.asarray(y)
+    if y.shape != (n_windows,):
+        raise ValueError(
+            f"{name} has shape {y.shape}; it must hold one label for each of the "
+            f"{n_windows} windows."
+        )
+    return y
+
+
+def _parts(n_windows):
+    """Cut windows into slices of bounded size."""
+    for start in range(0, n_windows, _WINDOWS_PER_CHUNK):
+        yield slice(start, start + _WINDOWS_PER_CHUNK)
+
+
+def _measure(model, X, batch_size):
+    """Return the statistics of all layers on raw windows."""
+    windows = np.concatenate(
+        [
+            scaled_windows(model, preprocess_windows(model, X[part]))
+            for part in _parts(len(X))
+        ]
+    )
+    if not np.ptp(windows):
+        raise WindowsError(
+            "X_calib is constant after the preprocessing, so that no range can be "
+            "measured; pass recorded windows."
+        )
+    # The choice of tokens must be the same in every run.
+    return collect_statistics(model, windows, batch_size, np.random.default_rng(0))

@@ -1,0 +1,78 @@
+"""Random networks written as C, compiled and run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sktinymyo.export.gap9._codegen import generate_sources
+from sktinymyo.export.gap9._host import build_program, missing_tools, run_program
+from sktinymyo.export.gap9._plan import PlanError, _make_plan, plan_program
+from sktinymyo.export.gap9._schedule import Schedule
+
+__all__ = ["Network", "needs_compiler", "needs_riscv", "random_floats", "tight_plan"]
+
+needs_compiler = pytest.mark.skipif(
+    missing_tools("host") is not None, reason=str(missing_tools("host"))
+)
+needs_riscv = pytest.mark.skipif(
+    missing_tools("rv32") is not None, reason=str(missing_tools("rv32"))
+)
+
+
+class Network:
+    """The sources of a program in a folder, and what is built from them."""
+
+    def __init__(self, folder, program, plan=None, vectors=None):
+        self.folder, self.program = Path(folder), program
+        self.plan = plan or plan_program(program.shape)
+        files = generate_sources(program, self.plan, vectors=vectors)
+        for name, data in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+    def run(self, windows, *, mode="int8", machine="host", **how):
+        """Build with these options and run."""
+        program = self.folder / "net"
+        build_program(self.folder / "src", program, machine=machine, **how)
+        weights = self.folder / "weights.bin"
+        return run_program(program, weights, windows, mode=mode, machine=machine)
+
+
+def tight_plan(shape):
+    """A plan for hardly any L1 that cuts all it can: slabs, tiles, and the tokens."""
+    slab_bytes = 8 * max(shape.mlp_dim, shape.n_pooled * 2)
+    low, high = 64, 100 * 1024
+    while high - low > 16:
+        middle = (low + high) // 2
+        try:
+            Schedule(shape, middle, slab_bytes, 3)
+            high = middle
+        except PlanError:
+            low = middle
+    plan = _make_plan(Schedule(shape, high, slab_bytes, 3), 2**20)
+    return replace(plan, steps=[_cut(step, shape) for step in plan.steps])
+
+
+def _cut(step, shape):
+    """Halve the tiles of a step; they fit where the larger ones did."""
+    parameters = dict(step.parameters)
+    for name in ("row_tile", "query_rows"):
+        if name in parameters:
+            parameters[name] = -(-parameters[name] // 2)
+    if parameters.get("out_tile", 1) > 2:
+        # Rotary pairs must stay together.
+        parameters["out_tile"] = parameters["out_tile"] // 4 * 2
+    if "rotation_rows" in parameters:
+        rows = min(shape.table_length, parameters["row_tile"])
+        parameters["rotation_rows"] = rows
+    return replace(step, parameters=parameters)
+
+
+def random_floats(n_windows, n_channels, n_times, seed=0):
+    """Noise on an offset, float32."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=(n_windows, n_channels, n_times))
+    return (noise * 2 + rng.normal(size=(n_channels, 1))).astype(np.float32)

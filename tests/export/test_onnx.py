@@ -1,0 +1,436 @@
+"""Graphs against the estimators that they were made from."""
+
+import json
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline, make_union
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import LinearSVC
+
+from sktinymyo import (
+    ArmbandAlignedClassifier,
+    ChannelMapper,
+    ChannelScaler,
+    EMGFilter,
+    EMGResampler,
+    TimeDomainFeatures,
+    TinyMyoClassifier,
+    TinyMyoEmbedder,
+    TinyMyoRegressor,
+)
+from sktinymyo.exceptions import (
+    OptionalDependencyError,
+    UnsupportedStepError,
+    WindowsError,
+)
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+skl2onnx = pytest.importorskip("skl2onnx")
+
+from sktinymyo.export._onnx_session import make_session, run_graph  # noqa: E402
+from sktinymyo.export.onnx import (  # noqa: E402
+    ExportError,
+    read_report,
+    register_converters,
+    to_onnx,
+    verify_onnx,
+)
+
+FORMS = pytest.mark.parametrize("flat", [False, True], ids=["3d", "2d"])
+OPSETS = pytest.mark.parametrize("opset", [18, 20, 22])
+NANO = {"weights": "random", "size": "nano", "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def X():
+    """Windows (48, 3, 90): a large offset, and strengths that differ by class."""
+    rng = np.random.default_rng(0)
+    windows = rng.normal(size=(48, 3, 90)) * (1 + np.arange(48) % 3)[:, None, None]
+    return (windows + np.array([0.0, 5.0, 200.0])[:, None]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def y():
+    return np.arange(48) % 3
+
+
+def in_form(X, flat):
+    return X.reshape(len(X), -1) if flat else X
+
+
+def outputs(model, X):
+    return run_graph(make_session(model), X)
+
+
+# -- transformers of windows ---------------------------------------------------------
+
+TRANSFORMERS = {
+    "zero-phase": lambda n: EMGFilter(sfreq=200, h_freq=90, n_channels=n),
+    "causal": lambda n: EMGFilter(sfreq=200, h_freq=90, phase="causal", n_channels=n),
+    "low-pass": lambda n: EMGFilter(
+        sfreq=200, l_freq=None, h_freq=60, notch=None, n_channels=n
+    ),
+    "standard": lambda n: ChannelScaler(n_channels=n),
+    "robust": lambda n: ChannelScaler("robust", n_channels=n),
+    "standard-window": lambda n: ChannelScaler(per="window", n_channels=n),
+    "minmax-window": lambda n: ChannelScaler("minmax", per="window", n_channels=n),
+    "robust-window": lambda n: ChannelScaler("robust", per="window", n_channels=n),
+    "mapper": lambda n: ChannelMapper([2, 0, 7], missing="zero", n_channels_in=n),
+    "same-order": lambda n: ChannelMapper(n_channels_in=n),
+    "up": lambda n: EMGResampler(200, 500, n_channels=n),
+    "down": lambda n: EMGResampler(200, 90, n_channels=n),
+    "same-rate": lambda n: EMGResampler(200, 200, n_channels=n),
+}
+
+
+@FORMS
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_transformers_of_windows(name, flat, X):
+    step = TRANSFORMERS[name](3 if flat else None)
+    expected = step.fit_transform(in_form(X, flat))
+    # Per window the step itself computes in float32 and rounds the large offset.
+    tolerance = 1e-4 if name.endswith("window") else 2e-6
+    model = to_onnx(step, in_form(X, flat), tolerance=tolerance)
+    (result,) = outputs(model, in_form(X, flat))
+    assert result.shape == expected.shape
+    assert result.dtype == np.float32
+
+
+@pytest.mark.parametrize("method", ["standard", "minmax", "robust"])
+def test_constant_channel_of_a_window(method):
+    X = np.random.default_rng(0).normal(size=(4, 2, 30)).astype(np.float32)
+    X[1, 1] = 3.3
+    step = ChannelScaler(method, per="window").fit(X)
+    (result,) = outputs(to_onnx(step, X), X)
+    assert np.abs(result[1, 1]).max() < 1e-5
+
+
+def test_dead_channel_of_a_filter(X):
+    X = X.copy()
+    X[:, 1] = 5.0
+    to_onnx(EMGFilter(sfreq=200, h_freq=90).fit(X), X)
+
+
+ALL_FEATURES = ["htd", "hjorth", "ls9", "tdpsd", "log_var"]
+
+
+@FORMS
+@pytest.mark.parametrize("threshold", [0.0, 1.5])
+def test_every_feature(flat, threshold, X):
+    step = TimeDomainFeatures(
+        ALL_FEATURES,
+        threshold=threshold,
+        willison_threshold=1.0,
+        n_channels=3 if flat else None,
+    ).fit(in_form(X, flat))
+    report = read_report(to_onnx(step, in_form(X, flat), tolerance=1e-4))
+    assert report.n_above == 0
+
+
+@pytest.mark.parametrize("n_times", [1, 2, 3])
+def test_features_of_very_short_windows(n_times):
+    X = np.random.default_rng(0).normal(size=(40, 2, n_times)).astype(np.float32)
+    step = TimeDomainFeatures(ALL_FEATURES).fit(X)
+    (result,) = outputs(to_onnx(step, X, verify=False), X)
+    np.testing.assert_allclose(result, step.transform(X), rtol=1e-3, atol=1e-3)
+
+
+def test_unknown_feature_is_named(X, monkeypatch):
+    from sktinymyo.export import _onnx_features
+
+    monkeypatch.delitem(_onnx_features.WRITERS, "ssc")
+    step = TimeDomainFeatures().fit(X)
+    with pytest.raises(UnsupportedStepError, match="ssc"):
+        to_onnx(step, X)
+
+
+# -- pipelines -----------------------------------------------------------------------
+
+
+def classical():
+    return make_pipeline(
+        EMGFilter(sfreq=200, h_freq=90),
+        ChannelScaler(),
+        TimeDomainFeatures(),
+        LinearDiscriminantAnalysis(),
+    )
+
+
+def embedded(last=None):
+    last = LogisticRegression() if last is None else last
+    return make_pipeline(TinyMyoEmbedder(**NANO), StandardScaler(), last)
+
+
+@OPSETS
+@pytest.mark.parametrize("make", [classical, embedded])
+def test_pipelines_with_and_without_our_function(make, opset, X, y):
+    pipeline = make().fit(X, y)
+    model = to_onnx(pipeline, X[:1], target_opset=opset)
+    report = read_report(model)
+    assert report.output == "predict_proba"
+    assert report.max_difference < 1e-5
+    assert model.ir_version <= 10
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 0
+    assert {d.version for d in model.opset_import if d.domain == ""} == {opset}
+    onnx.checker.check_model(model, full_check=True)
+
+    register_converters()
+    plain = skl2onnx.to_onnx(
+        pipeline, X[:1], target_opset=opset, options={id(pipeline): {"zipmap": False}}
+    )
+    labels, probabilities = outputs(plain, X)
+    np.testing.assert_allclose(probabilities, pipeline.predict_proba(X), atol=1e-5)
+    assert labels.tolist() == pipeline.predict(X).tolist()
+
+
+def test_any_number_of_windows(X, y):
+    model = to_onnx(embedded().fit(X, y), X[:1])
+    session = make_session(model)
+    for n_windows in (1, 7):
+        labels, _ = session.run(None, {"X": X[:n_windows]})
+        assert labels.shape == (n_windows,)
+
+
+@pytest.mark.parametrize("last", [LinearSVC(), RidgeClassifier()])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_classifiers_without_probabilities(last, n_classes, X, y):
+    model = to_onnx(embedded(last).fit(X, y % n_classes), X)
+    assert read_report(model).output == "decision_function"
+
+
+def test_union_search_and_nested_pipeline(X, y):
+    union = make_union(TinyMyoEmbedder(**NANO), TimeDomainFeatures(["rms", "wl"]))
+    inner = make_pipeline(ChannelScaler(), union)
+    pipeline = make_pipeline(inner, StandardScaler(), LogisticRegression())
+    search = GridSearchCV(pipeline, {"logisticregression__C": [0.1, 1.0]}, cv=2)
+    model = to_onnx(search.fit(X, y), X)
+    assert read_report(model).max_difference < 1e-5
+
+
+def test_steps_that_do_nothing(X, y):
+    union = FeatureUnion([("all", TinyMyoEmbedder(**NANO)), ("none", "drop")])
+    steps = [("idle", None), ("union", union), ("same", "passthrough")]
+    model = to_onnx(Pipeline(steps).fit(X), X)
+    assert read_report(model).output == "transform"
+    last = ("last", LogisticRegression(max_iter=1000))
+    pipeline = Pipeline([*steps, last]).fit(X, y)
+    assert verify_onnx(to_onnx(pipeline, X), pipeline, X).label_agreement == 1.0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int64, np.int8])
+def test_other_types_through_plain_skl2onnx(dtype, y):
+    X = np.random.default_rng(0).integers(-100, 100, size=(48, 3, 40)).astype(dtype)
+    register_converters()
+    embedder = TinyMyoEmbedder(**NANO).fit(X)
+    session = make_session(skl2onnx.to_onnx(embedder, X[:1]))
+    (result,) = session.run(None, {"X": X})
+    np.testing.assert_allclose(result, embedder.transform(X), atol=1e-5)
+
+
+# -- labels and options --------------------------------------------------------------
+
+LABELS = {
+    "int": np.array([-3, 7, 1000]),
+    "str": np.array(["fist", "rest", "öffnen"]),
+    "object": np.array(["fist", "open", "rest"], dtype=object),
+    "bool": np.array([False, True]),
+    "uint8": np.array([3, 5, 250], dtype=np.uint8),
+    "float": np.array([1.0, 2.0, 3.0]),
+}
+
+
+@pytest.fixture(scope="module")
+def classifiers(X):
+    codes = np.arange(48)
+    return {
+        kind: TinyMyoClassifier(**NANO, max_epochs=1).fit(X, names[codes % len(names)])
+        for kind, names in LABELS.items()
+    }
+
+
+@pytest.mark.parametrize("kind", LABELS)
+@pytest.mark.parametrize("zipmap", [False, True, "columns"])
+def test_label_types(kind, zipmap, classifiers, X):
+    classifier = classifiers[kind]
+    model = to_onnx(classifier, X, zipmap=zipmap)
+    report = read_report(model)
+    assert report.label_agreement == 1.0
+    assert report.max_difference < 1e-5
+    labels, *scores = outputs(model, X)
+    assert labels.tolist() == classifier.predict(X).tolist()
+    assert len(scores) == (len(LABELS[kind]) if zipmap == "columns" else 1)
+    if zipmap is True:
+        assert list(scores[0][0]) == LABELS[kind].tolist()
+    stored = {p.key: p.value for p in model.metadata_props}
+    assert json.loads(stored["sktinymyo.classes"]) == LABELS[kind].tolist()
+
+
+@pytest.mark.parametrize("kind", ["str", "bool"])
+def test_options_of_the_classifier(kind, classifiers, X):
+    classifier = classifiers[kind]
+    model = to_onnx(classifier, X, options={"raw_scores": True})
+    assert read_report(model).output == "decision_function"
+    model = to_onnx(classifier, X, options={"nocl": True})
+    labels, _ = outputs(model, X)
+    assert (classifier.classes_[labels] == classifier.predict(X)).all()
+    with pytest.raises(ValueError, match=r"options=\['speed'\].*raw_scores"):
+        to_onnx(classifier, X, options={"speed": 1})
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (11, 2), (4, 1)])
+def test_regressors(shape, X):
+    y = 100 + 30 * np.random.default_rng(1).normal(size=(48, *shape))
+    regressor = TinyMyoRegressor(**NANO, max_epochs=1).fit(X, y)
+    model = to_onnx(regressor, X, tolerance=1e-5)
+    (result,) = outputs(model, X)
+    assert result.shape == (48, *(shape or (1,)))
+
+
+# -- what is refused -----------------------------------------------------------------
+
+
+class Unknown(TransformerMixin, BaseEstimator):
+    """A step that no graph knows."""
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        return X
+
+
+def test_all_unsupported_steps_are_listed(X, y):
+    aligned = ArmbandAlignedClassifier(classical(), align_training=False)
+    pipeline = make_pipeline(Unknown(), aligned).fit(X, y)
+    with pytest.raises(UnsupportedStepError, match="2 step") as caught:
+        to_onnx(pipeline, X)
+    assert "Unknown" in str(caught.value)
+    assert "ChannelMapper" in str(caught.value)
+    register_converters()
+    with pytest.raises(UnsupportedStepError, match="ArmbandAligned"):
+        skl2onnx.to_onnx(aligned.fit(X, y), X[:1])
+
+
+def test_what_skl2onnx_itself_refuses(X):
+    pipeline = make_pipeline(FunctionTransformer(np.abs), StandardScaler())
+    X = X.reshape(len(X), -1)
+    with pytest.raises(UnsupportedStepError, match="skl2onnx .* FunctionTransformer"):
+        to_onnx(pipeline.fit(X), X)
+
+
+def test_classifier_in_the_middle(X, y):
+    classifier = TinyMyoClassifier(**NANO, max_epochs=1)
+    last = LogisticRegression(max_iter=1000)
+    pipeline = make_pipeline(classifier, last).fit(X, y)
+    with pytest.raises(UnsupportedStepError, match="TinyMyoEmbedder"):
+        to_onnx(pipeline, X)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"target_opset": 17}, ValueError, "target_opset.*got 17"),
+        ({"target_opset": 23}, ValueError, "target_opset.*got 23"),
+        ({"tolerance": -1}, ValueError, "tolerance"),
+        ({"zipmap": "rows"}, TypeError, "zipmap"),
+        ({"verify": "no"}, TypeError, "verify"),
+        ({"path": "model.pb"}, ValueError, r"\.onnx"),
+        ({"path": "/nowhere/model.onnx"}, ValueError, "no folder"),
+        ({"tolerance": 0.0}, ExportError, "tolerance"),
+    ],
+)
+def test_wrong_arguments(arguments, error, match, X, y):
+    pipeline = embedded().fit(X, y)
+    with pytest.raises(error, match=match):
+        to_onnx(pipeline, X, **arguments)
+
+
+def test_wrong_windows(X, y):
+    pipeline = embedded().fit(X, y)
+    with pytest.raises(WindowsError, match="fitted on windows of the shape"):
+        to_onnx(pipeline, X.reshape(48, -1))
+    with pytest.raises(WindowsError, match="fitted on windows of the shape"):
+        to_onnx(pipeline, X[:, :2])
+    with pytest.raises(WindowsError, match="X_verify"):
+        to_onnx(pipeline, X, X_verify=X[:, :2])
+    with pytest.raises(WindowsError, match="NaN"):
+        to_onnx(pipeline, np.full_like(X, np.nan))
+
+
+def test_not_fitted_and_half_precision(X):
+    with pytest.raises(NotFittedError):
+        to_onnx(embedded(), X)
+    embedder = TinyMyoEmbedder(**NANO, precision="bf16").fit(X)
+    with pytest.raises(ExportError, match="precision='float32'"):
+        to_onnx(embedder, X)
+    assert to_onnx(embedder.set_params(precision="float32"), X)
+
+
+def test_tables(X, y):
+    table = pd.DataFrame(X.reshape(48, -1)).add_prefix("t")
+    step = ChannelScaler(n_channels=3).fit(table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        to_onnx(step, table)
+
+
+def test_long_windows_of_a_filter(monkeypatch, X):
+    from sktinymyo.export import _onnx_preprocessing
+
+    monkeypatch.setattr(_onnx_preprocessing, "_LONGEST_WINDOW", 50)
+    with pytest.raises(UnsupportedStepError, match="before windows are cut"):
+        to_onnx(EMGFilter(sfreq=200, h_freq=90).fit(X), X)
+
+
+def test_a_graph_that_is_wrong(X, y):
+    pipeline = embedded().fit(X, y)
+    model = to_onnx(pipeline, X)
+    other = embedded().fit(X[::-1], (y + 1) % 3)
+    assert verify_onnx(model, pipeline, X).n_above == 0
+    with pytest.raises(ExportError, match="differs from predict_proba"):
+        verify_onnx(model, other, X)
+
+
+@pytest.mark.parametrize("package", ["skl2onnx", "onnxruntime"])
+def test_missing_packages(package, X, y, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(OptionalDependencyError, match=r"sktinymyo\[export\]"):
+        to_onnx(classical().fit(X, y), X)
+
+
+# -- files ---------------------------------------------------------------------------
+
+
+def test_file_is_whole_or_not_there(tmp_path, X, y, monkeypatch):
+    path = tmp_path / "model.onnx"
+    pipeline = embedded().fit(X, y)
+    to_onnx(pipeline, X, path=path)
+    assert read_report(path) == read_report(str(path))
+    assert verify_onnx(path, pipeline, X).n_above == 0
+    before = path.read_bytes()
+    with pytest.raises(ExportError):
+        to_onnx(pipeline, X, path=path, tolerance=0.0)
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        to_onnx(pipeline, X, path=path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_not_verified_has_no_report(X):
+    assert read_report(to_onnx(ChannelScaler().fit(X), X, verify=False)) is None
