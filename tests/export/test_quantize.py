@@ -175,7 +175,7 @@ def test_the_same_windows_give_the_same_program(tuned):
     first, second = quantize(tuned, X), quantize(tuned, X)
     for name, array in first.program.arrays.items():
         np.testing.assert_array_equal(array, second.program.arrays[name])
-    percentile = quantize(tuned, X, percentile=99.9, batch_size=7)
+    percentile = quantize(tuned, X, percentile=None, batch_size=7)
     assert percentile.report().agreement > 0.9
 
 

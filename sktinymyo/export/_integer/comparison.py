@@ -32,6 +32,20 @@ class QuantizationReport:
         Shares of right labels, if labels were given.
     nbytes : int
         Bytes of the integer constants.
+
+    Examples
+    --------
+    >>> from sktinymyo.export.quantize import QuantizationReport
+    >>> layers = {"patch": 36.0, "norm": 28.5}
+    >>> print(QuantizationReport(500, layers, 0.996, 0.96, 0.958, 440_000))
+    Integer network, 0.44 MB of constants, 500 windows
+    same label as float     99.60 %
+    accuracy, float         96.00 %
+    accuracy, integer       95.80 %
+    <BLANKLINE>
+    layer                  signal to noise
+    patch                    36.0 dB
+    norm                     28.5 dB
     """
 
     n_windows: int

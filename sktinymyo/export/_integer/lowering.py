@@ -2,8 +2,9 @@
 
 Every tensor has one scale, every row of weights its own. Scales per channel (of the
 outputs of a LayerNorm, of queries and keys by pairs, of values), balanced against the
-weights behind them, were tried on real recordings and gained nothing; what gained is
-the choice of the input's scale (`input_step`) and the correction of the offsets
+weights behind them, were tried on real recordings and gained nothing; what gained
+is the choice of the input's scale (`input_step`), ranges that clip next to nothing
+(the least squared error clips strong windows), and the correction of the offsets
 (`_rounded`).
 """
 
@@ -12,7 +13,6 @@ import numpy as np
 from .arithmetic import (
     EXP_STEPS_PER_NAT,
     exp_table,
-    gelu,
     gelu_table,
     multiplier_of,
     rotation_table,
@@ -35,6 +35,7 @@ _MOST_HEAD_BIAS = 2.0**38
 _LOGIT = 2.0**-16
 # Of every LayerNorm of the network.
 _EPSILON = 1e-5
+_GELU_IS_ZERO_BELOW = -4.0
 
 
 def shape_of(model):
@@ -68,7 +69,7 @@ def shape_of(model):
     )
 
 
-def lower(model, statistics, *, percentile=None):
+def lower(model, statistics, *, percentile=99.995):
     """Compute the integer program of a model.
 
     Parameters
@@ -77,7 +78,7 @@ def lower(model, statistics, *, percentile=None):
         The network, with what stands before and behind it.
     statistics : Statistics
         Values of its layers on real windows.
-    percentile : float or None, default=None
+    percentile : float or None, default=99.995
         Share of the values of an int8 tensor that its range holds, in percent; None
         takes the range of the least squared error.
 
@@ -130,7 +131,7 @@ class _Lowering:
             "steps": list(self.model.steps),
             "probabilities": self.model.probabilities,
             "weights": None if card is None else card.name,
-            "license": None if card is None else getattr(card, "license", None),
+            "licence": None if card is None else card.licence,
         }
 
     # -- scales ----------------------------------------------------------------
@@ -145,14 +146,16 @@ class _Lowering:
         self.scales[name], self.zeros[name] = step, 0
         return step
 
-    def asymmetric(self, name, measure=None):
-        """Set step and zero point of an int8 tensor, and return them."""
+    def asymmetric(self, name, floor=-np.inf):
+        """Set step and zero point of an int8 tensor, and return them.
+
+        Values below `floor` may be clipped without harm.
+        """
         step, zero = asymmetric_range(
-            self.statistics.samples[name],
-            self.statistics.lowest[name],
-            self.statistics.highest[name],
+            np.maximum(self.statistics.samples[name], np.float32(floor)),
+            max(self.statistics.lowest[name], floor),
+            max(self.statistics.highest[name], floor),
             percentile=self.percentile,
-            measure=measure,
         )
         self.scales[name], self.zeros[name] = step, zero
         return step, zero
@@ -186,8 +189,6 @@ class _Lowering:
         samples themselves would give a step too coarse for weak contractions.
         """
         statistics = self.statistics
-        if self.percentile is not None:
-            return self.symmetric("input")
         samples = statistics.samples["input"].astype(np.float64)
         tokens = statistics.samples["patch"].astype(np.float64)
         weight = self.patch_weight()
@@ -291,8 +292,7 @@ class _Lowering:
         block = f"blocks.{number}"
         hidden = f"{block}.hidden"
         self.norm(f"{block}.norm2")
-        # What the GELU makes of large negative values needs no range.
-        step_in, zero_in = self.asymmetric(f"{block}.before", gelu)
+        step_in, zero_in = self.asymmetric(f"{block}.before", _GELU_IS_ZERO_BELOW)
         weight = self.state[f"{block}.mlp.fc1.weight"]
         bias = self.state[f"{block}.mlp.fc1.bias"]
         self.linear(hidden, weight, bias, f"{block}.norm2", step_in)

@@ -62,7 +62,7 @@ def symmetric_scale(samples, largest, *, percentile=None):
     return min(clipping_scales(largest), key=error)
 
 
-def asymmetric_range(samples, lowest, highest, *, percentile=None, measure=None):
+def asymmetric_range(samples, lowest, highest, *, percentile=None):
     """Return the size of a step and the zero point of an int8 tensor.
 
     Parameters
@@ -74,8 +74,6 @@ def asymmetric_range(samples, lowest, highest, *, percentile=None, measure=None)
     percentile : float or None, default=None
         Share of values inside the range at either end, in percent; None takes the
         range of the least squared error.
-    measure : callable or None, default=None
-        Function of the values whose error counts; None is the identity.
 
     Returns
     -------
@@ -88,7 +86,6 @@ def asymmetric_range(samples, lowest, highest, *, percentile=None, measure=None)
         low, high = np.percentile(samples, [100 - percentile, percentile])
         return _scale_and_zero(min(low, 0.0), max(high, 0.0))
     values = _thinned(samples)
-    target = values if measure is None else measure(values)
     best = None
     ends = (lowest, highest)
     # One end after the other: the error is nearly a sum of what both ends clip.
@@ -101,8 +98,7 @@ def asymmetric_range(samples, lowest, highest, *, percentile=None, measure=None)
             scale, zero = _scale_and_zero(*part)
             steps = np.clip(np.rint(values / scale) + zero, -128, 127)
             real = (steps - zero) * np.float32(scale)
-            real = real if measure is None else measure(real)
-            error = float(np.square(real - target, dtype=np.float64).mean())
+            error = float(np.square(real - values, dtype=np.float64).mean())
             tried.append((error, part, (scale, zero)))
         _, ends, best = min(tried, key=lambda entry: entry[0])
     return best

@@ -11,10 +11,11 @@ from ..._validation import as_windows, check_choice, check_truth
 from ...exceptions import WindowsError
 from ._checks import run_checks
 from ._codegen import generate_sources
-from ._contract import read_classes, read_program
+from ._contract import read_classes, read_program, read_shape
 from ._cost import COEFFICIENTS, OPERATING_POINTS, estimate
 from ._manifest import BundleError, check_files, read_manifest
 from ._memory import MemoryPlan
+from ._plan import plan_program
 from ._report import plot_cost, plot_memory, render_report
 from ._writing import check_target, write_bundle
 
@@ -22,6 +23,11 @@ __all__ = ["GAP9Bundle", "check_target", "write_bundle"]
 
 # Linked into the program for the chip; more would take its memory.
 N_LINKED = 2
+_FOREIGN = (
+    "is not what this version of sktinymyo generates, and running it could do "
+    "anything. Export again, or pass trust_sources=True if you know where the bundle "
+    "is from."
+)
 
 
 class GAP9Bundle:
@@ -69,8 +75,10 @@ class GAP9Bundle:
     def plan(self):
         """Memory plan, as a MemoryPlan."""
         try:
-            fields = json.loads(self._read("plan.json"))
-            return MemoryPlan.from_dict(fields)
+            plan = MemoryPlan.from_dict(json.loads(self._read("plan.json")))
+            if plan.shape != read_shape(self.manifest):
+                raise ValueError("it is for another network than the manifest")
+            return plan
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(
                 f"plan.json of {self.path} is damaged ({error})."
@@ -244,20 +252,19 @@ class GAP9Bundle:
         return self.classes_[logits.argmax(axis=1)]
 
     def check_sources(self):
-        """Compare the C sources with those that this version generates.
+        """Compare plan and C sources with those that this version generates.
 
         Raises
         ------
         BundleError
             If a file differs; it is named.
         """
+        plan = self.plan
+        if plan != plan_program(plan.shape, plan.l1_bytes, plan.l2_bytes):
+            raise BundleError(f"plan.json {_FOREIGN}")
         for name, content in self._generated().items():
             if self._read(name) != content:
-                raise BundleError(
-                    f"{name} is not what this version of sktinymyo generates, and "
-                    "running it could do anything. Export again, or pass "
-                    "trust_sources=True if you know where the bundle is from."
-                )
+                raise BundleError(f"{name} {_FOREIGN}")
 
     def checked_sources(self, folder):
         """Copy the C sources to a folder, after they were compared.

@@ -17,9 +17,12 @@ __all__ = [
     "describe_weights",
     "read_classes",
     "read_program",
+    "read_shape",
 ]
 
 _LABEL_KINDS = "biufUO"
+# Far beyond any encoder: a damaged manifest shall not fill the memory.
+_MOST_DEPTH, _MOST_SIZE = 1000, 10**7
 
 
 def describe_input(program, X, card):
@@ -153,6 +156,26 @@ def describe_weights(card):
     return fields | {"notice": notice}
 
 
+def read_shape(manifest):
+    """Make a ProgramShape of the manifest's "shape".
+
+    Raises
+    ------
+    BundleError
+        If it is none, or larger than any encoder.
+    """
+    try:
+        sizes = manifest["shape"].values()
+        if any(isinstance(v, int) and not 0 <= v <= _MOST_SIZE for v in sizes):
+            raise ValueError("a size is negative or too large")
+        shape = ProgramShape(**manifest["shape"])
+        if shape.depth > _MOST_DEPTH:
+            raise ValueError(f"depth={shape.depth} is too large")
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"the shape in the manifest is damaged: {error}.") from error
+    return shape
+
+
 def read_program(manifest, plan, packed):
     """Make the integer program of a bundle again.
 
@@ -173,8 +196,8 @@ def read_program(manifest, plan, packed):
     BundleError
         If the parts contradict one another.
     """
+    shape = read_shape(manifest)
     try:
-        shape = ProgramShape(**manifest["shape"])
         arrays = {}
         for name, (dtype, size) in expected_arrays(shape).items():
             dtype = np.dtype(dtype).newbyteorder("<")
@@ -184,11 +207,12 @@ def read_program(manifest, plan, packed):
                 raise ValueError(f"the place of {name!r} does not fit its size")
             values = np.frombuffer(packed, dtype, n_values, offset).reshape(size)
             arrays[name] = values.astype(dtype.newbyteorder("="))
+            _check_constant(name, values)
         scales = manifest["scales"]
         return IntegerProgram(
             shape=shape,
             arrays=arrays,
-            preprocess=_read_preprocess(manifest["input"]),
+            preprocess=_read_preprocess(manifest["input"], shape),
             scales={name: np.asarray(s["step"]) for name, s in scales.items()},
             zeros={name: s["zero"] for name, s in scales.items()},
             classes=manifest["classes"]["values"],
@@ -200,13 +224,25 @@ def read_program(manifest, plan, packed):
         ) from error
 
 
-def _read_preprocess(contract):
+def _check_constant(name, values):
+    """Refuse values with which the C program would leave its tables or divide by 0."""
+    if name.endswith("shift") and not (1 <= values.min() and values.max() <= 62):
+        raise ValueError(f"{name!r} is not between 1 and 62")
+    if name.endswith("multiplier") and values.min() < 0:
+        raise ValueError(f"{name!r} is negative")
+    if name == "exp_table" and values[0] == 0:
+        raise ValueError(f"{name!r} starts with 0")
+
+
+def _read_preprocess(contract, shape):
     filtering = contract["filter"] or {}
+    if not 0 <= filtering.get("pad_length", 0) < shape.n_times:
+        raise ValueError("the padding of the filter is not within the window")
 
     def array(values):
         return None if values is None else np.array(values, dtype=np.float32)
 
-    return Preprocess(
+    before = Preprocess(
         n_channels_in=contract["n_channels"],
         sfreq=contract["sfreq_hz"],
         mapper=array(contract["mapper"]),
@@ -215,6 +251,16 @@ def _read_preprocess(contract):
         phase=filtering.get("phase", "causal"),
         pad_length=filtering.get("pad_length", 0),
     )
+    sizes = {"mapper": (shape.n_channels, before.n_channels_in)}
+    if before.sos is not None:
+        sizes |= {"sos": (len(before.sos), 6), "initial_state": (len(before.sos), 2)}
+    for name, size in sizes.items():
+        values = getattr(before, name)
+        if name == "mapper" and values is None:
+            continue
+        if values is None or values.shape != size or not np.isfinite(values).all():
+            raise ValueError(f"{name!r} of the preprocessing is damaged")
+    return before
 
 
 def _plain(values):

@@ -368,16 +368,16 @@ def render_table(estimates, point, *, per_layer=False):
 
 def _render_points(estimates):
     lines = [
-        f"{'coefficients':<14}{'point':>8}{'latency':>12}{'from - to':>16}"
-        f"{'energy':>12}{'from - to':>16}"
+        f"{'coefficients':<14}{'point':>8}{'latency':>12}{'from - to':>19}"
+        f"{'energy':>12}{'from - to':>19}"
     ]
     for item in estimates:
         for point in OPERATING_POINTS:
             seconds, energy = item.seconds(point), item.millijoules(point)
             lines.append(
                 f"{item.coefficients:<14}{point:>8}"
-                f"{_digits(seconds[0]) + ' s':>12}{_range(seconds):>16}"
-                f"{_digits(energy[0]) + ' mJ':>12}{_range(energy):>16}"
+                f"{_digits(seconds[0]) + ' s':>12}{_range(seconds):>19}"
+                f"{_digits(energy[0]) + ' mJ':>12}{_range(energy):>19}"
             )
     return lines
 

@@ -2,13 +2,23 @@
 
 __all__ = ["MAKEFILE", "PROGRAM_SOURCES", "RISCV_FLAGS", "STRICT_FLAGS"]
 
-# Each float32 operation is rounded by itself, as in the reference.
-STRICT_FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off")
+STRICT_FLAGS = (
+    "-std=c99",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    # Each float32 operation is rounded by itself, as in the reference.
+    "-ffp-contract=off",
+    # An arena is bytes to one function and numbers to the next.
+    "-fno-strict-aliasing",
+)
 RISCV_FLAGS = (
     "-march=rv32imc",
     "-mabi=ilp32",
     "--specs=picolibc.specs",
     "-nostartfiles",
+    # The library's default is the memory of a microcontroller.
+    "-Wl,--defsym=__flash_size=0x8000000,--defsym=__ram_size=0x8000000",
 )
 
 # All but the machine's layer.
@@ -73,7 +83,7 @@ ifdef RULES_DIR
 APP = net
 APP_SRCS = $(SOURCES) src/hal_gap9.c src/vectors.c
 APP_INC = src
-APP_CFLAGS = -O3 -std=gnu99 -ffp-contract=off -DNET_GAP9 $(OPTIONS)
+APP_CFLAGS = -O3 -std=gnu99 -ffp-contract=off -fno-strict-aliasing -DNET_GAP9 $(OPTIONS)
 READFS_FILES = weights.bin
 gap9: all
 include $(RULES_DIR)/pmsis_rules.mk

@@ -47,17 +47,15 @@ _ORDERS = (
 
 
 def lower_bound(requests):
-    """Return the largest sum of sizes that one step needs."""
-    change = {}
-    for request in requests:
-        size = align(request.size)
-        change[request.first_step] = change.get(request.first_step, 0) + size
-        after = request.last_step + 1
-        change[after] = change.get(after, 0) - size
-    most = now = 0
-    for step in sorted(change):
-        now += change[step]
-        most = max(most, now)
+    """Return the bytes that the fullest step takes, whatever the placement.
+
+    All buffers of a step count with the gaps of the alignment, but for the last one.
+    """
+    most = 0
+    for step in {request.first_step for request in requests}:
+        sizes = [r.size for r in requests if r.first_step <= step <= r.last_step]
+        gaps = [align(size) - size for size in sizes]
+        most = max(most, sum(sizes) + sum(gaps) - max(gaps))
     return most
 
 
@@ -95,5 +93,5 @@ def _first_fit(requests):
                 offset = max(offset, end)
         placed.append((offset, offset + size, request))
         placed.sort(key=lambda item: item[:2])
-        peak = max(peak, offset + size)
+        peak = max(peak, offset + request.size)
     return {request.name: offset for offset, _, request in placed}, peak

@@ -25,7 +25,7 @@ class Network:
     """The sources of a program in a folder, and what is built from them."""
 
     def __init__(self, folder, program, plan=None, vectors=None):
-        self.folder, self.program = Path(folder), program
+        self.folder, self.program, self._built = Path(folder), program, {}
         self.plan = plan or plan_program(program.shape)
         files = generate_sources(program, self.plan, vectors=vectors)
         for name, data in files.items():
@@ -34,9 +34,13 @@ class Network:
             path.write_bytes(data)
 
     def run(self, windows, *, mode="int8", machine="host", **how):
-        """Build with these options and run."""
-        program = self.folder / "net"
-        build_program(self.folder / "src", program, machine=machine, **how)
+        """Build with these options, if that was not done before, and run."""
+        key = (machine, *sorted(how.items()))
+        program = self._built.get(key)
+        if program is None:
+            program = self.folder / f"net{len(self._built)}"
+            build_program(self.folder / "src", program, machine=machine, **how)
+            self._built[key] = program
         weights = self.folder / "weights.bin"
         return run_program(program, weights, windows, mode=mode, machine=machine)
 

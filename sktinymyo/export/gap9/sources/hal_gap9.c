@@ -121,6 +121,7 @@ typedef struct {
     void *argument;
 } team;
 
+/* The workers of a team are numbered from 0. */
 static void run_core(void *argument)
 {
     const team *own = argument;

@@ -88,7 +88,10 @@ static void run(void)
     pi_cluster_conf_init(&conf);
     pi_open_from_conf(&cluster, &conf);
     if (pi_cluster_open(&cluster)) pmsis_exit(-2);
-    pi_cluster_send_task_to_cl(&cluster, pi_cluster_task(&task, run_vectors, NULL));
+    pi_cluster_task(&task, run_vectors, NULL);
+    task.stack_size = 4096;
+    task.slave_stack_size = 2048;
+    pi_cluster_send_task_to_cl(&cluster, &task);
     pi_cluster_close(&cluster);
     print_line("vectors", "that differ", (uint32_t)failures, 10);
     pmsis_exit(failures);

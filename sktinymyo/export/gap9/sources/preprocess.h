@@ -20,7 +20,8 @@ void preprocess_push(preprocess_stream *stream, const float *in, float *out);
  * or forwards and backwards as the network was fitted. */
 void preprocess_window(const float *in, float *out);
 
-/* To the nearest int8, halves to the even one, in the scale of a channel. */
+/* To the nearest int8, halves to the even one, in the scale of a channel. Infinities
+ * are limited; NaN, which a sensor must not send, becomes -128. */
 int8_t preprocess_quantise(int channel, float sample);
 
 #endif

@@ -24,6 +24,8 @@ struct pi_cluster_conf {
 struct pi_cluster_task {
     void (*entry)(void *);
     void *arg;
+    uint32_t stack_size;
+    uint32_t slave_stack_size;
 };
 void pi_cluster_conf_init(struct pi_cluster_conf *conf);
 int pi_cluster_open(struct pi_device *device);

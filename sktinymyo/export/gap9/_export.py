@@ -1,0 +1,442 @@
+"""From a fitted pipeline to a bundle, and to an estimate."""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..._validation import check_choice, check_number, check_truth
+from .._integer.program import ProgramShape
+from ._bundle import N_LINKED, GAP9Bundle, check_target, write_bundle
+from ._checks import checksums
+from ._contract import (
+    describe_classes,
+    describe_input,
+    describe_scales,
+    describe_weights,
+)
+from ._cost import COEFFICIENTS, OPERATING_POINTS, estimate, render_table
+from ._manifest import BundleError, Check
+from ._memory import MemoryPlan
+from ._plan import plan_program
+from ._readme import render_readme
+from ._report import plot_cost, plot_memory
+
+__all__ = ["GAP9Estimate", "estimate_gap9", "export_gap9"]
+
+_N_REFERENCE = 8
+# Both graphs and the integers are compared on so many of the calibration windows.
+_MOST_COMPARED = 200
+# The graph for Deeploy has GELU in the tanh form, which differs by 1e-3 at most.
+_KB = 1024
+
+
+def export_gap9(
+    pipeline,
+    path,
+    X_calib,
+    *,
+    y_calib=None,
+    profile="370MHz",
+    l1_kb=100,
+    l2_kb=1400,
+    overwrite=False,
+    verify=True,
+):
+    """Write a bundle for a GAP9: the network in integers, as C, with proof.
+
+    The folder appears whole or not at all. What cannot be exported, or does not fit
+    the memory, is refused before anything is written.
+
+    Parameters
+    ----------
+    pipeline : TinyMyoClassifier or sklearn.pipeline.Pipeline
+        Fitted; of what :func:`sktinymyo.export.quantize.quantize` takes.
+    path : str or path
+        Folder to write, in a folder that exists.
+    X_calib : array-like of shape (n_windows, n_channels, n_times) or \
+            (n_windows, n_channels * n_times)
+        Raw windows, as `pipeline` takes them: at least 8, better some hundred of all
+        gestures. Eight of them go into the bundle as examples.
+    y_calib : array-like of shape (n_windows,) or None, default=None
+        Their labels, for the accuracies in the manifest.
+    profile : {"370MHz", "240MHz", "150MHz"}, default="370MHz"
+        Operating point of the report. The manifest has the estimates of all.
+    l1_kb, l2_kb : int, default=100, 1400
+        Memory that the program may take, in units of 1024 bytes: what 128 KB and
+        1.5 MB leave beside stacks and code.
+    overwrite : bool, default=False
+        Replace a bundle that is there. Any other folder is refused.
+    verify : bool, default=True
+        Make all checks that this machine allows before the bundle gets its name, and
+        write nothing if one fails.
+
+    Returns
+    -------
+    bundle : GAP9Bundle
+
+    Raises
+    ------
+    UnsupportedStepError
+        If steps have no integer form; all are named, with what can take their place.
+    PlanError
+        If the network does not fit the memory; the largest tensors are named.
+    BundleError
+        If something stands at `path` that must stay, or a check failed.
+    WindowsError
+        If the windows hold NaN, are constant, too few, or of another shape.
+    OptionalDependencyError
+        If onnx, onnxruntime or skl2onnx is not installed.
+
+    See Also
+    --------
+    estimate_gap9 : Memory, time and energy alone.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from sktinymyo import TinyMyoClassifier
+    >>> from sktinymyo.export.gap9 import export_gap9
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat(["rest", "fist"], 20)
+    >>> X = rng.normal(size=(40, 2, 60)) * np.where(y == "fist", 3, 1)[:, None, None]
+    >>> classifier = TinyMyoClassifier("random", size="nano", random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bundle = export_gap9(
+    ...         classifier.fit(X, y), Path(folder) / "fist", X, verify=False)
+    ...     bundle.predict(X[:3], engine="numpy").shape
+    (3,)
+    """
+    check_choice("profile", profile, OPERATING_POINTS)
+    check_truth("overwrite", overwrite)
+    check_truth("verify", verify)
+    _check_memory(l1_kb, l2_kb)
+    _require_packages()
+    path = check_target(path, overwrite=overwrite)
+
+    # Whether it fits does not depend on the windows, and is known at once.
+    plan = plan_program(_read_shape(pipeline), l1_kb * _KB, l2_kb * _KB)
+    from ..quantize import quantize
+
+    quantized = quantize(pipeline, X_calib, y_calib=y_calib)
+    export = _Export(pipeline, quantized, plan, X_calib, y_calib, profile, verify)
+    write_bundle(path, export.fill, overwrite=overwrite)
+    return GAP9Bundle(path)
+
+
+def _check_memory(l1_kb, l2_kb):
+    for name, value in (("l1_kb", l1_kb), ("l2_kb", l2_kb)):
+        check_number(name, value, minimum=1, integer=True)
+
+
+def _require_packages():
+    from ..._optional import import_optional
+
+    for package in ("onnx", "onnxruntime", "skl2onnx"):
+        import_optional(package, extra="export", purpose="export_gap9")
+
+
+def _read_shape(pipeline):
+    from .._integer.lowering import shape_of
+    from .._pipeline import read_pipeline
+
+    return shape_of(read_pipeline(pipeline))
+
+
+class _Export:
+    """Everything that goes into a bundle."""
+
+    def __init__(self, pipeline, quantized, plan, X_calib, y_calib, profile, verify):
+        self.pipeline, self.quantized, self.plan = pipeline, quantized, plan
+        self.model, self.program = quantized.model, quantized.program
+        self.given = np.asarray(X_calib)
+        self.labels = None if y_calib is None else np.asarray(y_calib)
+        self.profile, self.verify = profile, verify
+        size = self.program.preprocess.n_channels_in, self.program.shape.n_times
+        self.windows = self.given.reshape(len(self.given), *size)
+        self.checks = []
+
+    def fill(self, folder):
+        """Write all files but the manifest, and return the manifest's content."""
+        self._compare_integers()
+        classes = describe_classes(
+            self.program_classes(), self.program.metadata.get("probabilities")
+        )
+        content = {
+            "created_by": _created_by(),
+            "steps": list(self.model.steps),
+            "shape": asdict(self.program.shape),
+            "input": describe_input(self.program, self.windows, self.model.card),
+            "classes": classes,
+            "scales": describe_scales(self.program),
+            "plan": _summary(self.plan),
+            "estimates": {"operating_point": self.profile}
+            | {name: item.to_dict() for name, item in _estimates(self.plan).items()},
+            "weights": describe_weights(self.model.card),
+        }
+        chosen = self._write_reference(folder)
+        self._write_graphs(folder, chosen)
+        self._write_deeploy(folder, chosen)
+        self._write_sources(folder)
+        plan = json.dumps(self.plan.to_dict(), indent=1)
+        (folder / "plan.json").write_text(plan + "\n", encoding="utf-8")
+        readme = render_readme(content, self.plan, len(chosen))
+        (folder / "README.md").write_text(readme, encoding="utf-8")
+        content["checks"] = [asdict(check) for check in self._check(folder, content)]
+        return content
+
+    def program_classes(self):
+        """Labels in the order of the logits."""
+        return self.quantized.classes_
+
+    def _note(self, name, detail, status="passed"):
+        self.checks.append(Check(name, status, detail))
+
+    def _some(self, most):
+        """Return indices of calibration windows, spread over all of them."""
+        n = len(self.windows)
+        return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
+
+    def _compare_integers(self):
+        """Note how far the integers are from the float pipeline."""
+        some = self._some(_MOST_COMPARED)
+        labels = None if self.labels is None else self.labels[some]
+        report = self.quantized.report(self.windows[some], labels)
+        words = f"{report.agreement:.1%} of {report.n_windows} labels as in float"
+        if labels is not None:
+            words += (
+                f"; accuracy on these calibration windows {report.accuracy_float:.3f} "
+                f"in float, {report.accuracy_integer:.3f} in integers"
+            )
+            n_missing = len(set(self.program_classes()) - set(self.labels.tolist()))
+            if n_missing:
+                words += f"; {n_missing} classes are not among them"
+        self._note("integers beside float", words)
+
+    def _write_reference(self, folder):
+        """Write windows, results and checksums; return which windows."""
+        some = self._some(_N_REFERENCE)
+        windows = np.ascontiguousarray(self.windows[some], dtype=np.float32)
+        q_input = self.quantized.quantize_windows(windows)
+        logits, crc = checksums(self.program, q_input)
+        (folder / "ref").mkdir()
+        arrays = {"windows": windows, "input": q_input, "logits": logits}
+        for name, array in arrays.items():
+            np.save(folder / "ref" / f"{name}.npy", array, allow_pickle=False)
+        self.vectors = q_input[:N_LINKED], logits[:N_LINKED]
+        text = json.dumps(crc, indent=1)
+        (folder / "ref" / "crc.json").write_text(text + "\n", encoding="utf-8")
+        return some
+
+    def _write_graphs(self, folder, chosen):
+        """Write both graphs of onnxruntime, and what the first answers."""
+        from .._onnx_session import make_session, run_graph
+        from ..onnx import quantize_onnx, read_quantization, read_report, to_onnx
+
+        some = self._some(_MOST_COMPARED)
+        labels = None if self.labels is None else self.labels[some]
+        given = self.given[some]
+        graph = to_onnx(self.pipeline, given, path=folder / "model_fp32.onnx")
+        report = read_report(graph)
+        self._note(
+            "model_fp32.onnx beside the pipeline",
+            f"{report.n_windows} windows, largest difference "
+            f"{report.max_difference:.1e}",
+        )
+        scores = run_graph(make_session(graph), self.given[chosen])[1]
+        scores = np.asarray(scores, dtype=np.float32)
+        np.save(folder / "ref" / "scores.npy", scores, allow_pickle=False)
+        small = quantize_onnx(
+            graph, given, y_test=labels, path=folder / "model_int8.onnx"
+        )
+        self._note("model_int8.onnx beside float", str(read_quantization(small)))
+
+    def _write_deeploy(self, folder, chosen):
+        from .._integer.comparison import scaled_windows
+        from .._integer.preprocess import preprocess_windows
+        from .._onnx_session import make_session, run_graph
+        from ._deeploy import deeploy_graph
+
+        (folder / "deeploy").mkdir()
+        graph = deeploy_graph(self.model)
+        (folder / "deeploy" / "network.onnx").write_bytes(graph.SerializeToString())
+        raw = self.windows[chosen[:1]]
+        windows = scaled_windows(self.model, preprocess_windows(self.program, raw))
+        logits = run_graph(make_session(graph), windows)[0]
+        np.savez(folder / "deeploy" / "inputs.npz", input=windows)
+        np.savez(folder / "deeploy" / "outputs.npz", output=logits)
+
+    def _write_sources(self, folder):
+        from ._codegen import generate_sources
+
+        files = generate_sources(self.program, self.plan, vectors=self.vectors)
+        for name, content in files.items():
+            target = folder / name
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(content)
+
+    def _check(self, folder, content):
+        """Verify the bundle before it gets its name."""
+        if not self.verify:
+            self._note("verify", "left out: verify=False", "skipped")
+            return self.checks
+        # Only to be read again here; the last one is written with these checks.
+        from ._manifest import write_manifest
+
+        write_manifest(folder, content | {"checks": []})
+        checks = GAP9Bundle(folder).verify(strict=False)
+        failed = [f"  * {c.name}: {c.detail}" for c in checks if c.status == "failed"]
+        if failed:
+            raise BundleError(
+                "nothing was written, for these checks failed:\n" + "\n".join(failed)
+            )
+        return self.checks + checks
+
+
+def _created_by():
+    from ... import __version__
+
+    return {"package": "sktinymyo", "version": __version__}
+
+
+def _summary(plan):
+    parameters = [s.parameters for s in plan.steps if s.kind == "attention"]
+    resident = all(p["key_block"] == p["token_count"] for p in parameters)
+    return {
+        "peak_bytes": plan.peak,
+        "arena_bytes": {"L1": plan.l1_bytes, "L2": plan.l2_bytes},
+        "lower_bound_bytes": plan.lower_bound,
+        "gap_bytes": plan.gap,
+        "moved_bytes_per_window": plan.moved(),
+        "steps": len(plan.steps),
+        "slabs": len(plan.transfers),
+        "keys_and_values_stay_in_l1": resident,
+    }
+
+
+def _estimates(plan):
+    return {name: estimate(plan.shape, name, plan) for name in COEFFICIENTS}
+
+
+@dataclass(frozen=True)
+class GAP9Estimate:
+    """Memory, time and energy of a network; ``str(estimate)`` is a table.
+
+    Parameters
+    ----------
+    plan : MemoryPlan
+        Where everything lies.
+    profile : {"370MHz", "240MHz", "150MHz"}
+        Operating point of the table and the figure.
+    """
+
+    plan: MemoryPlan
+    profile: str = "370MHz"
+
+    @cached_property
+    def estimates(self):
+        """CostEstimate by name of the coefficients."""
+        return _estimates(self.plan)
+
+    def table(self, *, per_layer=False):
+        """Return the estimates as a table.
+
+        Parameters
+        ----------
+        per_layer : bool, default=False
+            A line for every layer, in place of the sum over the blocks.
+
+        Returns
+        -------
+        table : str
+        """
+        items = list(self.estimates.values())
+        return render_table(items, self.profile, per_layer=per_layer)
+
+    def plot(self, axes=None):
+        """Draw the time of the layers as bars.
+
+        Parameters
+        ----------
+        axes : sequence of 2 matplotlib Axes or None, default=None
+            None makes a figure.
+
+        Returns
+        -------
+        figure : matplotlib.figure.Figure
+        """
+        return plot_cost(list(self.estimates.values()), self.profile, axes)
+
+    def plot_memory(self, axes=None):
+        """Draw what lies in L2 and L1 over the steps of the network.
+
+        Parameters
+        ----------
+        axes : sequence of 2 matplotlib Axes or None, default=None
+            None makes a figure.
+
+        Returns
+        -------
+        figure : matplotlib.figure.Figure
+        """
+        return plot_memory(self.plan, axes)
+
+    def to_dict(self):
+        """Return the estimates as plain dicts and numbers."""
+        return {name: item.to_dict() for name, item in self.estimates.items()}
+
+    def __str__(self):
+        return self.table()
+
+
+def estimate_gap9(pipeline_or_shape, *, profile="370MHz", l1_kb=100, l2_kb=1400):
+    """Estimate memory, time and energy of a network on a GAP9.
+
+    Never measured: a model of the cycles, 25 % off in either direction, with two sets
+    of coefficients. "published" reproduces the 0.785 s that were published for
+    TinyMyo, without the residual additions that this deployment left out;
+    "optimised" is what the kernels reach in a simulator.
+
+    Parameters
+    ----------
+    pipeline_or_shape : fitted pipeline or ProgramShape
+        The network.
+    profile : {"370MHz", "240MHz", "150MHz"}, default="370MHz"
+        Operating point of the table and the figure.
+    l1_kb, l2_kb : int, default=100, 1400
+        Memory that the program may take, in units of 1024 bytes.
+
+    Returns
+    -------
+    estimate : GAP9Estimate
+        Print it, or see its ``estimates``, ``plan``, ``table()``, ``plot()``.
+
+    Raises
+    ------
+    UnsupportedStepError
+        If steps of the pipeline have no integer form.
+    PlanError
+        If the network does not fit the memory.
+
+    Examples
+    --------
+    >>> from sktinymyo.export._integer.program import ProgramShape
+    >>> from sktinymyo.export.gap9 import estimate_gap9
+    >>> shape = ProgramShape(
+    ...     n_channels=8, n_times=1000, patch_size=20, n_patches=50, embed_dim=192,
+    ...     n_heads=3, head_dim=64, mlp_dim=768, depth=8, n_classes=6, table_length=50,
+    ... )
+    >>> seconds, low, high = estimate_gap9(shape).estimates["published"].seconds(
+    ...     "370MHz")
+    >>> round(low, 1), round(high, 1)
+    (0.6, 1.0)
+    """
+    check_choice("profile", profile, OPERATING_POINTS)
+    _check_memory(l1_kb, l2_kb)
+    shape = pipeline_or_shape
+    if not isinstance(shape, ProgramShape):
+        shape = _read_shape(shape)
+    return GAP9Estimate(plan_program(shape, l1_kb * _KB, l2_kb * _KB), profile)

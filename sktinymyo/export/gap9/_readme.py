@@ -1,0 +1,104 @@
+"""The README of a bundle."""
+
+__all__ = ["render_readme"]
+
+_TEXT = """\
+# {title}
+
+Written by sktinymyo {version}. `manifest.json` describes everything; its checksums
+cover every other file.
+
+| file | what it is |
+|---|---|
+| `manifest.json` | input, labels, memory, estimates, checks, licence, checksums |
+| `model_fp32.onnx`, `model_int8.onnx` | the whole pipeline for onnxruntime |
+| `deeploy/` | the float network in the form that Deeploy reads, with one example |
+| `src/` | the C program: `net.c` (this network), the same engine for all networks |
+| `weights.bin` | constants; where each lies is in `plan.json` and `src/net.c` |
+| `plan.json` | place and lifetime of every buffer, tiles, slabs |
+| `ref/` | windows, results and the CRC-32 of every layer |
+| `Makefile` | `make host`, `make qemu`, `make gap9` (needs the SDK of the chip) |
+
+## Input
+
+{n_channels} channels x {n_times} samples, float32, {rate}. Units are those of the
+windows that the export was calibrated with; other amplifications need another export.
+{preprocessing}
+
+`ref/` holds {n_reference} of these windows: recordings of a person, if the calibration
+was. Treat them so.
+
+## Output
+
+One int32 logit for each label, in units of 2^-16; the label is the first of the
+largest: {classes}.
+
+## Memory
+
+L1 {l1} bytes, L2 {l2} bytes, L3 (`weights.bin`) {l3} bytes.
+
+## What was never done
+
+Nothing here ran on a GAP9: its SDK is not public. `src/hal_gap9.c` is compiled in the
+tests of sktinymyo against a stub of the SDK's headers, and never ran. Times and
+energies in the manifest are estimates, {error} off in either direction. What was
+checked of this bundle, and with what result, is in the manifest under `checks`.
+
+## Check and use it
+
+```python
+from sktinymyo.export.gap9 import GAP9Bundle
+
+bundle = GAP9Bundle("path/of/this/folder")
+for check in bundle.verify():
+    print(check)
+labels = bundle.predict(windows)
+```
+
+## Licence of the weights
+
+{notice}
+"""
+
+
+def render_readme(manifest, plan, n_reference):
+    """Write the README of a bundle.
+
+    Parameters
+    ----------
+    manifest : dict
+        Content of the manifest.
+    plan : MemoryPlan
+    n_reference : int
+        Windows in ``ref/``.
+
+    Returns
+    -------
+    text : str
+    """
+    contract, shape = manifest["input"], manifest["shape"]
+    rate = contract["sfreq_hz"]
+    filtering = contract["filter"]
+    steps = []
+    if contract["mapper"] is not None:
+        steps.append("maps the channels")
+    if filtering is not None:
+        way = {"causal": "forwards", "zero": "forwards and backwards"}
+        steps.append(f"filters {way[filtering['phase']]}")
+    steps.append("scales and quantises")
+    peak = plan.peak
+    return _TEXT.format(
+        title=f"EMG network for a GAP9, {shape['n_classes']} classes",
+        version=manifest["created_by"]["version"],
+        n_channels=contract["n_channels"],
+        n_times=contract["n_times"],
+        rate="rate not stated" if rate is None else f"{rate:g} Hz",
+        preprocessing=f"The program {', then '.join(steps)}.",
+        n_reference=n_reference,
+        classes=", ".join(f"`{value}`" for value in manifest["classes"]["values"]),
+        l1=peak["L1"],
+        l2=peak["L2"],
+        l3=peak["L3"],
+        error=f"{manifest['estimates']['published']['cycles_error_share']:.0%}",
+        notice=manifest["weights"]["notice"],
+    )
