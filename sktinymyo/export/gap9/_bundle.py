@@ -54,6 +54,32 @@ class GAP9Bundle:
     BundleError
         If the folder is no bundle, or its manifest is damaged or names files outside
         of it.
+
+    Notes
+    -----
+    Checksums tell of damage, not of malice: whoever changes a bundle can change them
+    too. Therefore nothing is compiled but what this version of the package generates
+    from the weights and the shape, and nothing is unpickled.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from sktinymyo import TinyMyoClassifier
+    >>> from sktinymyo.export.gap9 import GAP9Bundle, export_gap9
+    >>> y = np.arange(40) % 2
+    >>> X = np.random.default_rng(0).normal(size=(40, 2, 60)) * (1 + y)[:, None, None]
+    >>> classifier = TinyMyoClassifier("random", size="nano", tune="head")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "two"
+    ...     _ = export_gap9(classifier.fit(X, y), path, X, verify=False)
+    ...     bundle = GAP9Bundle(path)
+    ...     print(bundle.report())
+    Bundle for a GAP9
+    ...
+    2 channels x 60 samples, 6 tokens, width 48, 3 heads, 2 blocks, 2 classes: 0, 1
+    ...
     """
 
     def __init__(self, path, *, trust_sources=False):
@@ -272,11 +298,17 @@ class GAP9Bundle:
         Parameters
         ----------
         folder : path
+            An existing folder outside of the bundle.
 
         Returns
         -------
         sources : Path
             A new folder in it.
+
+        Raises
+        ------
+        BundleError
+            If a file differs and `trust_sources` is False.
         """
         if not self.trust_sources:
             self.check_sources()

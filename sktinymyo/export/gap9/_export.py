@@ -28,7 +28,6 @@ __all__ = ["GAP9Estimate", "estimate_gap9", "export_gap9"]
 _N_REFERENCE = 8
 # Both graphs and the integers are compared on so many of the calibration windows.
 _MOST_COMPARED = 200
-# The graph for Deeploy has GELU in the tanh form, which differs by 1e-3 at most.
 _KB = 1024
 
 
@@ -103,7 +102,7 @@ def export_gap9(
     >>> rng = np.random.default_rng(0)
     >>> y = np.repeat(["rest", "fist"], 20)
     >>> X = rng.normal(size=(40, 2, 60)) * np.where(y == "fist", 3, 1)[:, None, None]
-    >>> classifier = TinyMyoClassifier("random", size="nano", random_state=0)
+    >>> classifier = TinyMyoClassifier("random", size="nano", tune="head")
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     bundle = export_gap9(
     ...         classifier.fit(X, y), Path(folder) / "fist", X, verify=False)
@@ -331,6 +330,19 @@ class GAP9Estimate:
         Where everything lies.
     profile : {"370MHz", "240MHz", "150MHz"}
         Operating point of the table and the figure.
+
+    Examples
+    --------
+    >>> from sktinymyo.export._integer.program import ProgramShape
+    >>> from sktinymyo.export.gap9 import estimate_gap9
+    >>> shape = ProgramShape(
+    ...     n_channels=8, n_times=200, patch_size=20, n_patches=10, embed_dim=96,
+    ...     n_heads=3, head_dim=32, mlp_dim=384, depth=3, n_classes=6, table_length=10,
+    ... )
+    >>> print(estimate_gap9(shape))
+    layer   ...
+    all     ...
+    published       370MHz ...
     """
 
     plan: MemoryPlan
@@ -385,7 +397,13 @@ class GAP9Estimate:
         return plot_memory(self.plan, axes)
 
     def to_dict(self):
-        """Return the estimates as plain dicts and numbers."""
+        """Return the estimates as plain dicts and numbers.
+
+        Returns
+        -------
+        estimates : dict of str to dict
+            By name of the coefficients.
+        """
         return {name: item.to_dict() for name, item in self.estimates.items()}
 
     def __str__(self):

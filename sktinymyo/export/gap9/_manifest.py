@@ -59,6 +59,12 @@ class Check:
         How it went.
     detail : str, default=""
         Numbers, the files concerned, or why it was skipped.
+
+    Examples
+    --------
+    >>> from sktinymyo.export.gap9 import Check
+    >>> print(Check("files", "failed", "weights.bin was changed"))
+    failed  files: weights.bin was changed
     """
 
     name: str

@@ -39,7 +39,7 @@ def make_windows(n=48):
 @pytest.fixture(scope="module")
 def pipeline():
     X, y = make_windows()
-    network = TinyMyoClassifier("random", size="nano", random_state=0)
+    network = TinyMyoClassifier("random", size="nano", tune="head", random_state=0)
     return make_pipeline(EMGFilter(sfreq=1000, phase="causal"), network).fit(X, y)
 
 
@@ -139,6 +139,7 @@ def test_c_program_predicts_the_same_bits(original):
     assert len(original.predict(X[:0])) == 0
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_verify_checks_all_that_it_can(original):
     checks = original.verify()

@@ -174,12 +174,8 @@ static int filter_recording(void)
 int main(int n_arguments, char **arguments)
 {
     int status = 2;
-    if (n_arguments != 3) {
-        hal_print("use: net int8|float32|filter|stream weights.bin\n");
-        return 2;
-    }
-    const char *mode = arguments[1];
-    if (hal_open(arguments[2])) {
+    const char *mode = n_arguments == 3 ? arguments[1] : "";
+    if (n_arguments == 3 && hal_open(arguments[2])) {
         hal_print("weights.bin is missing or of the wrong size\n");
         return 3;
     }
@@ -188,6 +184,7 @@ int main(int n_arguments, char **arguments)
     if (strcmp(mode, "float32") == 0) status = run_windows(1);
     if (strcmp(mode, "filter") == 0) status = filter_windows();
     if (strcmp(mode, "stream") == 0) status = filter_recording();
+    if (status == 2) hal_print("use: net int8|float32|filter|stream weights.bin\n");
     if (status < 0) hal_print("the input ends within a window\n");
     return status < 0 ? 6 : status;
 }
