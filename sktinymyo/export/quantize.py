@@ -334,7 +334,7 @@ def _measure(model, X, batch_size):
             for part in _parts(len(X))
         ]
     )
-    if not np.ptp(windows):
+    if not np.ptp(windows, axis=(0, 2)).any():
         raise WindowsError(
             "X_calib is constant after the preprocessing, so that no range can be "
             "measured; pass recorded windows."

@@ -154,10 +154,11 @@ def _host(bundle):
     run = _build_and_run(bundle, ref["input"], trace=True)
     _compare("the logits", run.values, ref["logits"])
     _compare_crc(run.crc, ref["crc"])
-    for level, size in run.peaks.items():
-        if size > bundle.plan.peak[level]:
-            raise BundleError(f"{level}: {size} bytes in use, more than planned.")
-    return f"{len(run.values)} windows, {len(run.crc[0])} layers each, bit for bit"
+    peak = {level: bundle.plan.peak[level] for level in ("L1", "L2")}
+    if run.peaks != peak:
+        raise BundleError(f"bytes in use: {run.peaks}, but planned were {peak}.")
+    layers = f"{len(run.values)} windows, {len(run.crc[0])} layers each"
+    return f"{layers}, bit for bit; memory in use as planned"
 
 
 def _preprocessing(bundle):

@@ -17,6 +17,7 @@ __all__ = [
     "Check",
     "check_files",
     "hash_files",
+    "list_files",
     "read_manifest",
     "write_manifest",
 ]

@@ -16,7 +16,13 @@ from sklearn.svm import LinearSVC
 
 from sktinymyo import EMGFilter, TinyMyoClassifier, TinyMyoEmbedder
 from sktinymyo.exceptions import UnsupportedStepError, WindowsError
-from sktinymyo.export.gap9 import BundleError, GAP9Bundle, PlanError, export_gap9
+from sktinymyo.export.gap9 import (
+    BundleError,
+    GAP9Bundle,
+    PlanError,
+    estimate_gap9,
+    export_gap9,
+)
 from sktinymyo.export.gap9 import _export as export_module
 from sktinymyo.export.gap9._contract import describe_weights
 from sktinymyo.export.gap9._host import missing_tools
@@ -119,6 +125,13 @@ def test_report_and_figures(original):
     assert "370MHz" in original.plot_cost().axes[0].get_xlabel()
     assert "150MHz" in original.plot_cost("150MHz").axes[0].get_xlabel()
     matplotlib.pyplot.close("all")
+
+
+def test_estimate_of_the_pipeline_is_that_of_the_bundle(original, pipeline):
+    result = estimate_gap9(pipeline)
+    assert result.plan == original.plan
+    stored = original.manifest["estimates"]["optimised"]["cycles"]
+    assert result.to_dict()["optimised"]["cycles"] == stored
 
 
 def test_numpy_engine_predicts_as_the_quantised_pipeline(original, pipeline):
