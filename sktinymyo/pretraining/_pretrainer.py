@@ -86,9 +86,10 @@ class TinyMyoPretrainer(PretrainedNetwork):
         spans of time.
     targets : {"raw", "spectrum"} or tuple of them, default=("raw", "spectrum")
         What is predicted of each patch: its samples (published) or its
-        log-spectrum. The phase of EMG is noise; spectra gave better features in
-        our comparison (see the benchmarks), and samples make :meth:`reconstruct`
-        possible.
+        log-spectrum. The phase of EMG is noise, its spectrum is not: spectra, alone
+        or beside samples, gave better features for unseen people of one of the two
+        sets of our comparison and equal ones for the other (see the benchmarks), and
+        samples make :meth:`reconstruct` possible.
     visible_only : bool, default=True
         Send only what is not hidden through the encoder and let a light decoder
         fill in the rest: faster by the share that is hidden. False is the published

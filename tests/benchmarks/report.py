@@ -28,7 +28,7 @@ from _tables import (
 from contenders import LABELS, TRAINING_LABELS
 from pretraining_speed import GOAL, GOAL_NAME, GOAL_SHAPE
 from pretraining_speed import LABELS as PRETRAINING_LABELS
-from report_pretraining import ablation, recipes, turn_costs
+from report_pretraining import ablation, electrode_orders, recipes, turn_costs
 from report_transfer import transfer
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -377,6 +377,7 @@ def main():
         "transfer": transfer(results.get("transfer", [])),
         "ablation": ablation(results.get("ablation", [])),
         "recipes": recipes(results.get("recipes", [])),
+        "electrode_order": electrode_orders(results.get("electrode_order", [])),
         "turn_cost": turn_costs(results.get("turn_cost", [])),
         "regression": regression(results.get("regression", [])),
         "inference": inference(part("inference")),

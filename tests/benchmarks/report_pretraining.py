@@ -1,4 +1,4 @@
-"""The tables of ablation.py, recipes.py and turn_cost.py."""
+"""The tables of ablation.py, recipes.py, turn_cost.py and electrode_order.py."""
 
 import statistics
 
@@ -78,4 +78,29 @@ def turn_costs(contents):
     }
     head = ["set", *("not aligned" if cost is None else f"{cost:g}" for cost in costs)]
     rows = [[name, *(means.get((name, cost), "") for cost in costs)] for name in sets]
+    return "\n" + table(head, rows) + sources(contents)
+
+
+def electrode_orders(contents):
+    """Render the order as recorded, and the range over all others."""
+    records = [record for content in contents for record in content["records"]]
+    if not records:
+        return NOTHING
+    rows = []
+    for name in dict.fromkeys(record["key"]["set"] for record in records):
+        mine = [r for r in records if r["key"]["set"] == name]
+        recorded = next(r for r in mine if r["key"]["order"] == "as recorded")
+        means = [
+            statistics.fmean(r["values"]["accuracy"]) for r in mine if r is not recorded
+        ]
+        rows.append(
+            [
+                name,
+                spread(recorded["values"]["accuracy"]),
+                len(means),
+                f"{statistics.fmean(means):.3f}",
+                f"{min(means):.3f} to {max(means):.3f}",
+            ]
+        )
+    head = ["set", "as recorded", "other orders", "their mean", "their range"]
     return "\n" + table(head, rows) + sources(contents)

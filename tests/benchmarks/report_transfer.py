@@ -113,7 +113,8 @@ def _best(records, methods):
     value, key = best
     way = CALIBRATIONS.get(key.get("calibration"))
     network = _network(key)
-    details = [key["method"], *filter(None, [network]), key["form"]]
+    rate = f"{key['sfreq']:g} Hz" if key["sfreq"] else None
+    details = [key["method"], *filter(None, [network, rate]), key["form"]]
     details += [way] if way else []
     return f"{value:.3f} ({', '.join(details)})"
 
