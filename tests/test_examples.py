@@ -107,3 +107,16 @@ def test_plot_03_pretrains_saves_and_compares(tmp_path):
     assert (tmp_path / "encoder" / "model.safetensors").exists()
     for figure in ("loss", "reconstruction", "comparison"):
         assert (tmp_path / "figures" / f"{figure}.png").stat().st_size > 5_000
+
+
+@pytest.mark.slow
+def test_gap9_example_writes_a_bundle_and_its_figures(tmp_path):
+    pytest.importorskip("skl2onnx")
+    options = ["--no-verify", "--out", "bundle", "--figures", "figures"]
+    result = run_example(tmp_path, *options, name="plot_04_gap9")
+    assert result.returncode == 0, result.stderr
+    assert "SIMULATED" in result.stdout.splitlines()[0]
+    assert (tmp_path / "bundle" / "manifest.json").is_file()
+    figures = list((tmp_path / "figures").glob("*.png"))
+    assert len(figures) == 3
+    assert all(figure.stat().st_size > 10_000 for figure in figures)

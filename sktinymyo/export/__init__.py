@@ -10,7 +10,6 @@ _ORIGIN = {
     "ExportError": "onnx",
     "ExportReport": "onnx",
     "QuantizationReport": "onnx",
-    "GAP9Bundle": "gap9",
     "estimate_gap9": "gap9",
     "export_gap9": "gap9",
     "quantize_onnx": "onnx",
