@@ -160,8 +160,9 @@ def _divide(steps):
     if not places:
         problems = [_unknown(name, step) for name, step in steps if not _known(step)]
         problems.append(
-            "there is no TinyMyo network in the pipeline; add a TinyMyoClassifier, or "
-            "a TinyMyoEmbedder with a linear classifier behind it"
+            "no step is a TinyMyo network; take a TinyMyoClassifier, or a "
+            "TinyMyoEmbedder with a linear classifier behind it (of a search, pass its "
+            "best_estimator_)"
         )
         return [], None, [], problems
     at = places[0]

@@ -369,7 +369,7 @@ def test_refused_before_anything_is_written(
 def test_steps_without_integer_form_are_named(tmp_path):
     X, y = make_windows()
     pipe = make_pipeline(EMGFilter(sfreq=1000), LinearDiscriminantAnalysis())
-    with pytest.raises(UnsupportedStepError, match="no TinyMyo network"):
+    with pytest.raises(UnsupportedStepError, match="no step is a TinyMyo network"):
         export_gap9(pipe, tmp_path / "new", X)
     assert nothing_written(tmp_path)
 
