@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import (
         adaptation,
         datasets,
+        distillation,
         exceptions,
         export,
         inspection,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ._embedder import TinyMyoEmbedder
     from ._regressor import TinyMyoRegressor
     from .adaptation import ArmbandAlignedClassifier
+    from .distillation import DistilledClassifier, DistilledRegressor
     from .export import estimate_gap9, export_gap9, to_onnx
     from .preprocessing import (
         ChannelMapper,
@@ -44,6 +46,8 @@ __all__ = [
     "ArmbandAlignedClassifier",
     "ChannelMapper",
     "ChannelScaler",
+    "DistilledClassifier",
+    "DistilledRegressor",
     "EMGFilter",
     "EMGResampler",
     "TimeDomainFeatures",
@@ -53,6 +57,7 @@ __all__ = [
     "TinyMyoRegressor",
     "adaptation",
     "datasets",
+    "distillation",
     "estimate_gap9",
     "exceptions",
     "export",
@@ -74,6 +79,8 @@ _ORIGIN = {
     "ArmbandAlignedClassifier": "adaptation",
     "ChannelMapper": "preprocessing",
     "ChannelScaler": "preprocessing",
+    "DistilledClassifier": "distillation",
+    "DistilledRegressor": "distillation",
     "EMGFilter": "preprocessing",
     "EMGResampler": "preprocessing",
     "TimeDomainFeatures": "preprocessing",
@@ -90,6 +97,7 @@ _ORIGIN = {
     for name in (
         "adaptation",
         "datasets",
+        "distillation",
         "exceptions",
         "export",
         "inspection",

@@ -1,8 +1,10 @@
 """Validation of windows: two or three dimensions, shapes, finite values."""
 
 import numbers
+from inspect import Parameter, signature
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.multiclass import check_classification_targets
@@ -24,6 +26,7 @@ __all__ = [
     "check_recording",
     "check_truth",
     "refuse_missing",
+    "takes_weights",
     "validate_windows",
 ]
 
@@ -413,6 +416,16 @@ def check_groups(windows, groups):
     check_consistent_length(windows, groups)
     refuse_missing("groups", groups)
     return groups
+
+
+def takes_weights(estimator):
+    """Tell whether `fit` takes weights, by name or among other parameters."""
+    parameters = signature(estimator.fit).parameters
+    # A Pipeline takes parameters of its steps, but not this one.
+    takes_others = not isinstance(estimator, Pipeline) and any(
+        parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
+    return "sample_weight" in parameters or takes_others
 
 
 def _check_finite(windows):

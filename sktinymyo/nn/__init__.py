@@ -4,6 +4,7 @@ from ._dropout import Dropout, DropPath, set_generator
 from ._packed import PackedTinyMyo, pack
 from ._processor import bf16_is_fast, fast_matmul, micro_batch_size
 from .augmentation import AUGMENTATIONS, augment_windows
+from .losses import FeatureMatching, softened_divergence
 from .masked import MASK_FORMS, MaskedAutoencoder, draw_mask, patch_targets
 from .regression import MeanRegressionHead
 from .sizes import SIZES, config_of_size
@@ -20,6 +21,7 @@ __all__ = [
     "ClassificationHead",
     "DropPath",
     "Dropout",
+    "FeatureMatching",
     "MASK_FORMS",
     "MaskedAutoencoder",
     "MeanRegressionHead",
@@ -38,4 +40,5 @@ __all__ = [
     "pack",
     "patch_targets",
     "set_generator",
+    "softened_divergence",
 ]

@@ -508,6 +508,11 @@ class ClassificationHead(nn.Module):
         """Give the head new initial values."""
         reset_linear(self.classifier, generator)
 
+    @property
+    def feature_layer(self):
+        """The layer whose input is the features of a window (B, C * D)."""
+        return self.classifier
+
     def forward(self, tokens):
         """Map tokens (B, C, P, D) to logits (B, n_classes)."""
         _check_channels(tokens, self.n_channels)
@@ -582,6 +587,11 @@ class RegressionHead(nn.Module):
                 bound = layer.weight[0].numel() ** -0.5
                 nn.init.uniform_(layer.weight, -bound, bound, generator)
                 nn.init.zeros_(layer.bias)
+
+    @property
+    def feature_layer(self):
+        """The layer whose input is the features of a window (B, C * D, P)."""
+        return self.regressor[0]
 
     def forward(self, tokens):
         """Map tokens (B, C, P, D) to values (B, n_times_out, n_outputs)."""
