@@ -58,8 +58,6 @@ class _Distilled(MetaEstimatorMixin, BaseEstimator):
         inner = get_tags(self.student)
         tags.target_tags.multi_output = inner.target_tags.multi_output
         tags.target_tags.single_output = inner.target_tags.single_output
-        if tags.transformer_tags is not None:
-            tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
     def __sklearn_is_fitted__(self):
@@ -199,7 +197,7 @@ class _Distilled(MetaEstimatorMixin, BaseEstimator):
         if not self.views:
             return windows
         generator = torch.Generator().manual_seed(seed)
-        plain = torch.from_numpy(np.ascontiguousarray(windows, dtype=np.float32))
+        plain = torch.from_numpy(np.array(windows, dtype=np.float32, order="C"))
         rounds = [
             augment_windows(plain, self.augment, generator).numpy()
             for _ in range(self.views)
@@ -390,6 +388,12 @@ class DistilledClassifier(ClassifierMixin, TransformerMixin, _Distilled):
         self.unlabeled = unlabeled
         self.random_state = random_state
 
+    def __sklearn_tags__(self):
+        """Tell that `transform` returns float32."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
     @staticmethod
     def _kind_of_student(tags):
         return tags.estimator_type == "classifier"
@@ -531,7 +535,7 @@ class DistilledClassifier(ClassifierMixin, TransformerMixin, _Distilled):
         embeddings : ndarray of float32, shape (n_windows, n_features_out)
         """
         X = self._checked(X)
-        return self.student_.transform(X)
+        return np.asarray(self.student_.transform(X))
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the columns of `transform`.
@@ -704,6 +708,9 @@ class DistilledRegressor(RegressorMixin, _Distilled):
 
     def _ask(self, teacher, X, y):
         outputs = np.asarray(teacher.predict(X), dtype=np.float64)
+        if outputs.ndim == 1 and y.shape[1:] == (1,):
+            # Some regressors return a single column without its axis.
+            outputs = outputs[:, np.newaxis]
         if outputs.shape[1:] != y.shape[1:]:
             raise ValueError(
                 f"teacher predicts the shape {outputs.shape[1:]} for a window, but y "

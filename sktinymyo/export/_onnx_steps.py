@@ -24,16 +24,18 @@ def simplified(estimator):
     Parameters
     ----------
     estimator : fitted estimator
-        Of a search its best estimator is taken; steps of pipelines that are None,
-        "passthrough" or "drop" are left out, since skl2onnx does not know them.
+        Of a search its best estimator is taken, of a distilled classifier its student;
+        steps of pipelines that are None, "passthrough" or "drop" are left out, since
+        skl2onnx does not know them.
 
     Returns
     -------
     estimator : fitted estimator
         The steps are those given, not copies.
     """
-    while hasattr(estimator, "best_estimator_"):
-        estimator = estimator.best_estimator_
+    for name in ("best_estimator_", "student_"):
+        if hasattr(estimator, name):
+            return simplified(getattr(estimator, name))
     if isinstance(estimator, Pipeline):
         steps = _without(estimator.steps, (None, "passthrough"))
         return Pipeline(steps) if steps else FunctionTransformer()

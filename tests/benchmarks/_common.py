@@ -27,6 +27,7 @@ PATH_OPTIONS = (
     "--out",
     "--weights",
     "--models",
+    "--memory",
     "--minirocket-python",
 )
 
