@@ -11,8 +11,8 @@ Questions
     people     unseen persons: teacher, students alone and distilled, students from
                pretrained weights, LDA; GroupKFold with five folds
     within     the same for one person at a time, the first round -> the others
-    ablation   unseen persons of cote: labels, + logits, + features, + views,
-               + unlabelled windows of the training persons, + those of part 1
+    ablation   further rows of "people" on cote: logits without features, views, and
+               unlabelled windows of the persons of part 1
     export     the distilled student as integers: accuracy, and the bundle for GAP9
 
 The teacher is the best frozen model of ``transfer.py`` on these sets: the default
@@ -31,15 +31,17 @@ from pathlib import Path
 
 from _common import Results, limit_threads, parser_of, thin
 
-# Of TinyMyoClassifier as a student; chosen by --question recipe.
+# Of TinyMyoClassifier as a student, and of the same network with labels alone; chosen
+# by --question recipe.
 STUDENT = {"lr": 3e-3, "dropout": 0.0}
+ALONE = {"lr": 3e-3, "dropout": 0.1}
 # Windows that a student sees in training, repeated ones counted; fewest, most epochs.
 SEEN = 30_000
 EPOCHS = (3, 60)
 # Of DistilledClassifier; chosen by --question recipe.
 LESSON = {"alpha": 0.9, "temperature": 2.0, "feature_weight": 1.0}
 # Most windows without labels, of the training persons and of others.
-MOST_UNLABELLED = 18_000
+MOST_UNLABELLED = 12_000
 # Of the student, and of the lesson; lesson None: labels alone.
 RECIPES = {
     "alone": {"lesson": None},
@@ -62,15 +64,14 @@ RECIPES = {
     "armband, fresh": {"lesson": {"augment": "armband"}},
     "armband, one view": {"lesson": {"augment": "armband", "views": 1}},
 }
-VIEWS = {"augment": "armband", "views": 1}
-# Lesson and source of unlabelled windows, one part more in each row.
-ABLATION = {
-    "labels": (None, None),
-    "+ logits": ({"feature_weight": 0.0}, None),
-    "+ features": ({}, None),
-    "+ views": (VIEWS, None),
-    "+ unlabelled, training persons": ({}, "persons"),
-    "+ unlabelled, other persons": ({}, "others"),
+VIEWS = {"augment": "amplitude", "views": 1}
+# Changes of the lesson, and whose unlabelled windows are added.
+LESSONS = {
+    "logits": ({"feature_weight": 0.0}, None),
+    "distilled": ({}, None),
+    "views": (VIEWS, None),
+    "unlabelled": ({}, "persons"),
+    "more people": ({}, "both"),
 }
 STUDENTS = ("nano", "tiny", "small")
 
@@ -236,9 +237,9 @@ def model_of(method, case, options, *, size=None, seed=0):
             "tinymyo-open-small", scale=None, random_state=seed, **TUNING["open"]
         )
     if method == "alone":
-        return student_of(size, len(case.y), seed=seed)
-    where = None if method == "distilled" else "persons"
-    return distilled_of(case, options, size=size, seed=seed, where=where)
+        return student_of(size, len(case.y), seed=seed, **ALONE)
+    lesson, where = LESSONS[method]
+    return distilled_of(case, options, size=size, seed=seed, lesson=lesson, where=where)
 
 
 def run(model, case):
@@ -277,11 +278,12 @@ def of_recipes(options):
             yield key | {"unit": case.unit}, compute
 
 
-def of_contenders(options, protocol):
-    """Yield key and function for every contender."""
-    for name in options.sets:
+def of_contenders(options, protocol, ablate=False):
+    """Yield key and function for every contender, or every further part of a lesson."""
+    for name in ["cote"] if ablate else options.sets:
         for case in cases_of(name, protocol, options.data):
-            for method, size, seed in _contenders(options, case):
+            contenders = _ablation() if ablate else _contenders(options, case)
+            for method, size, seed in contenders:
                 key = {
                     "question": protocol,
                     "set": name,
@@ -291,55 +293,35 @@ def of_contenders(options, protocol):
                     "seed": seed,
                 }
                 if size is not None:
-                    key |= {"student": STUDENT, "seen": SEEN}
-                if method.startswith("distilled"):
-                    key |= {"lesson": LESSON}
+                    recipe = ALONE if method == "alone" else STUDENT
+                    key |= {"student": recipe, "seen": SEEN}
+                if method in LESSONS:
+                    key |= {"lesson": LESSON | LESSONS[method][0]}
+                yield key, functools.partial(_run, method, case, options, size, seed)
 
-                def compute(method=method, size=size, seed=seed, case=case):
-                    model = model_of(method, case, options, size=size, seed=seed)
-                    return run(model, case)
 
-                yield key, compute
+def _run(method, case, options, size, seed):
+    model = model_of(method, case, options, size=size, seed=seed)
+    return run(model, case)
 
 
 def _contenders(options, case):
     """Yield method, size and seed."""
     for method in ("lda", "teacher", "pretrained small"):
         yield method, None, 0
+    methods = ["alone", "distilled"]
+    if case.rest is not None:
+        methods.append("unlabelled")
     for size in options.sizes:
-        methods = ["alone", "distilled"]
-        if case.rest is not None:
-            methods.append("distilled, unlabelled")
         for method in methods:
             for seed in options.seeds if size == "nano" else (0,):
                 yield method, size, seed
 
 
-def of_ablation(options):
-    """Yield key and function for every part of the lesson."""
-    for case in cases_of("cote", "people", options.data):
-        for name, (lesson, where) in ABLATION.items():
-            for seed in options.seeds:
-                key = {
-                    "question": "ablation",
-                    "set": "cote",
-                    "unit": case.unit,
-                    "part": name,
-                    "seed": seed,
-                    "student": STUDENT,
-                    "seen": SEEN,
-                    "lesson": None if lesson is None else {**LESSON, **lesson},
-                }
-
-                def compute(lesson=lesson, where=where, seed=seed, case=case):
-                    if lesson is None:
-                        return run(student_of("nano", len(case.y), seed=seed), case)
-                    model = distilled_of(
-                        case, options, seed=seed, lesson=lesson, where=where
-                    )
-                    return run(model, case)
-
-                yield key, compute
+def _ablation():
+    """Yield the rows that are not among the contenders."""
+    for method in ("logits", "views", "more people"):
+        yield method, "nano", 0
 
 
 def of_export(options):
@@ -381,7 +363,7 @@ def main():
         "recipe": of_recipes,
         "people": functools.partial(of_contenders, protocol="people"),
         "within": functools.partial(of_contenders, protocol="within"),
-        "ablation": of_ablation,
+        "ablation": functools.partial(of_contenders, protocol="people", ablate=True),
         "export": of_export,
     }
     parser = parser_of(__doc__, "distillation")
@@ -390,7 +372,7 @@ def main():
     add("--sets", nargs="+", choices=("cote", "3dc"), default=["cote"])
     add("--recipes", nargs="+", choices=list(RECIPES), metavar="RECIPE")
     add("--sizes", nargs="+", choices=STUDENTS, default=["nano", "tiny"])
-    add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of nano students")
+    add("--seeds", nargs="+", type=int, default=[0, 1], help="of nano students")
     add("--memory", help="folder for the teacher's embeddings, each computed once")
     add("--data", help="folder with the packed sets")
     options = parser.parse_args()
@@ -399,7 +381,7 @@ def main():
     for question in options.question:
         for key, compute in questions[question](options):
             values = results.compute(key, compute)
-            names = ("recipe", "set", "part", "method", "size", "unit", "seed")
+            names = ("recipe", "set", "method", "size", "unit", "seed")
             title = [str(key[name]) for name in names if key.get(name) is not None]
             print(question, *title, f"{values['accuracy']:.4f}", flush=True)
 
