@@ -120,3 +120,14 @@ def test_gap9_example_writes_a_bundle_and_its_figures(tmp_path):
     figures = list((tmp_path / "figures").glob("*.png"))
     assert len(figures) == 3
     assert all(figure.stat().st_size > 10_000 for figure in figures)
+
+
+@pytest.mark.slow
+def test_distillation_example(tmp_path):
+    result = run_example(
+        tmp_path, "--people", "3", "--figure", "figure.png", name="plot_05_distill"
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("SIMULATED")
+    assert "distilled, in integers:" in result.stdout
+    assert (tmp_path / "figure.png").stat().st_size > 10_000

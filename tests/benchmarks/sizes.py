@@ -190,14 +190,14 @@ def of_large(options):
                 found = subprocess.run(
                     command, check=True, capture_output=True, text=True
                 )
-                seconds, gib, loss = map(float, found.stdout.split())
-                return {"seconds": seconds, "peak_gib": gib, "loss": loss}
+                seconds, gib = map(float, found.stdout.split())
+                return {"seconds": seconds, "peak_gib": gib}
 
             yield {"question": "large", "way": way, "n_times": n_times}, compute
 
 
 def take_step(way, n_times):
-    """Take one step of "large" on four windows, and print time, peak and loss."""
+    """Take one step of "large" on four windows, and print time and peak."""
     import torch
 
     from sktinymyo.nn import ClassificationHead, TinyMyo, config_of_size
@@ -220,7 +220,7 @@ def take_step(way, n_times):
     seconds = time.perf_counter() - started
     # In KiB on Linux.
     gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{seconds} {gib} {loss.item()}")
+    print(f"{seconds} {gib}")
 
 
 def main():

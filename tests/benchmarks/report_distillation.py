@@ -1,0 +1,253 @@
+"""The tables of sizes.py and distillation.py, and their figure.
+
+python tests/benchmarks/report_distillation.py --figure docs/images/distillation.svg
+"""
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+
+from _common import RESULTS
+from _tables import NOTHING, over_units, records_of, sources, spread, table
+
+METHODS = {
+    "lda": "LDA on features",
+    "teacher": "teacher: frozen default weights + LogisticRegression",
+    "alone": "labels alone",
+    "logits": "labels and logits",
+    "distilled": "labels, logits and features",
+    "views": "the same, one more view of each window",
+    "unlabelled": "the same, and unlabelled windows of the training persons",
+    "more people": "the same, and unlabelled windows of 19 other persons",
+}
+TITLES = {
+    ("cote", "people"): "Myo, Côté-Allard: unseen persons, five folds",
+    ("cote", "within"): "Myo, Côté-Allard: within persons, first round -> two others",
+    ("3dc", "people"): "3DC: unseen persons, five folds",
+}
+
+
+def sizes(contents):
+    """Render the named sizes, the forms of students, and the step of "large"."""
+    if not contents:
+        return NOTHING
+    text = [_named(contents)]
+    if records_of(contents, question="forms"):
+        text.append("\n**Forms of a student** (unseen people of part 1, distilled)\n\n")
+        text.append(_forms(contents))
+    if records_of(contents, question="large"):
+        text.append('\n**One training step of "large"**, four windows\n\n')
+        text.append(_large(contents))
+    return "\n" + "".join(text) + sources(contents)
+
+
+def _named(contents):
+    rows = []
+    for record in records_of(contents, question="table"):
+        values = record["values"]
+        depth, width, heads, patch = values["shape"]
+        costs = []
+        for n_times in ("200", "1000"):
+            cost = values[n_times]
+            note = "" if cost["fits"] else " (too large for L2)"
+            costs += [
+                f"{cost['macs'] / 1e6:,.1f}",
+                f"{cost['ms']:,.1f}{note}",
+                f"{cost['mj']:,.2f}",
+            ]
+        rows.append(
+            [
+                record["key"]["size"],
+                f"{depth} x {width}",
+                heads,
+                patch,
+                f"{values['parameters']:,}",
+                *costs,
+            ]
+        )
+    units = ("M MAC", "ms", "mJ")
+    head = ["size", "layers x width", "heads", "patch", "parameters"]
+    head += [f"8 x {n}: {unit}" for n in (200, 1000) for unit in units]
+    return table(head, rows)
+
+
+def _forms(contents):
+    forms = {}
+    for record in records_of(contents, question="forms"):
+        forms.setdefault(record["key"]["form"], []).append(record["values"])
+    rows = [
+        [
+            name,
+            f"{found[0]['parameters']:,}",
+            f"{found[0]['200']['macs'] / 1e6:.1f}",
+            f"{found[0]['200']['ms']:.1f}",
+            f"{found[0]['200']['mj']:.2f}",
+            spread([values["accuracy"] for values in found]),
+            len(found),
+        ]
+        for name, found in forms.items()
+    ]
+    head = ["form", "parameters", "8 x 200: M MAC", "ms", "mJ", "accuracy", "folds"]
+    return table(head, rows)
+
+
+def _large(contents):
+    rows = [
+        [
+            f"8 x {record['key']['n_times']}",
+            record["key"]["way"],
+            f"{record['values']['peak_gib']:.1f}",
+            f"{record['values']['seconds']:.0f}",
+        ]
+        for record in records_of(contents, question="large")
+    ]
+    return table(["windows", "way", "peak memory, GiB", "s"], rows)
+
+
+def distillation(contents):
+    """Render the contenders of every protocol, the recipes, and the integers."""
+    if not contents:
+        return NOTHING
+    text = []
+    for (name, protocol), title in TITLES.items():
+        mine = records_of(contents, set=name, question=protocol)
+        if mine:
+            text += [f"\n**{title}**\n\n", _contenders(mine)]
+    recipes = records_of(contents, question="recipe")
+    if recipes:
+        text += ["\n**Recipes** (unseen people of part 1)\n\n", _recipes(recipes)]
+    for record in records_of(contents, question="export"):
+        values = record["values"]
+        passed = sum(check["status"] == "passed" for check in values["checks"])
+        text.append(
+            f"\n**In integers** (first fold, {values['parameters']:,} parameters): "
+            f"accuracy {values['accuracy']:.4f} in float32 and "
+            f"{values['integers']:.4f} in integers; the two agree on "
+            f"{100 * values['agreement']:.2f} % of the windows; {passed} of "
+            f"{len(values['checks'])} checks of the bundle passed.\n"
+        )
+    return "".join(text) + sources(contents)
+
+
+def _groups(records):
+    """Return (method, size) -> records, in the order of METHODS."""
+    found = {}
+    for record in records:
+        name = record["key"]["method"], record["key"]["size"]
+        found.setdefault(name, []).append(record)
+    order = list(METHODS)
+    return dict(
+        sorted(
+            found.items(), key=lambda item: (item[0][1] or "", order.index(item[0][0]))
+        )
+    )
+
+
+def _means(records):
+    return over_units(records, lambda values: values["accuracy"])
+
+
+def _contenders(records):
+    groups = _groups(records)
+    teacher = {
+        record["key"]["unit"]: record["values"]["accuracy"]
+        for record in groups.get(("teacher", None), [])
+    }
+    rows = []
+    for (method, size), mine in groups.items():
+        units, seeds = _means(mine)
+        gaps = [
+            100 * (record["values"]["accuracy"] - teacher[record["key"]["unit"]])
+            for record in mine
+            if record["key"]["unit"] in teacher
+        ]
+        gap = f"{statistics.fmean(gaps):+.1f}" if gaps and method != "teacher" else ""
+        rows.append(
+            [
+                size or "",
+                METHODS[method],
+                spread(units),
+                len(units),
+                len(seeds),
+                gap,
+            ]
+        )
+    head = ["size", "learned from", "accuracy", "folds or persons", "seeds"]
+    return table([*head, "points to the teacher"], rows)
+
+
+def _recipes(records):
+    names = {}
+    for record in records:
+        names.setdefault(record["key"]["recipe"], []).append(
+            record["values"]["accuracy"]
+        )
+    rows = [[name, spread(found), len(found)] for name, found in names.items()]
+    return table(["recipe", "accuracy", "folds"], rows)
+
+
+def draw(path, distilled, named):
+    """Draw accuracy against parameters, multiplications and energy.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    distilled, named : list of dict
+        Contents of the files of distillation.py and of sizes.py.
+    """
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    costs = {
+        record["key"]["size"]: (
+            record["values"]["parameters"],
+            record["values"]["200"]["macs"] / 1e6,
+            record["values"]["200"]["mj"],
+        )
+        for record in records_of(named, question="table")
+    }
+    groups = _groups(records_of(distilled, set="cote", question="people"))
+    figure, axes = plt.subplots(
+        1, 3, figsize=(10, 3.6), sharey=True, layout="constrained"
+    )
+    labels = ("parameters", "multiplications, millions", "energy of a window, mJ")
+    for place, axis in enumerate(axes):
+        for style, method in zip(
+            "os^", ("alone", "distilled", "unlabelled"), strict=True
+        ):
+            mine = sorted(
+                (costs[size][place], statistics.fmean(_means(found)[0]))
+                for (name, size), found in groups.items()
+                if name == method
+            )
+            axis.plot(*zip(*mine, strict=True), style, label=METHODS[method])
+        teacher = statistics.fmean(_means(groups["teacher", None])[0])
+        axis.plot(costs["tinymyo"][place], teacher, "D", color="k", label="teacher")
+        lda = statistics.fmean(_means(groups["lda", None])[0])
+        axis.axhline(lda, color="0.5", ls="--", lw=1, label="LDA on features")
+        axis.set(xscale="log", xlabel=labels[place])
+    axes[0].set_ylabel("accuracy on unseen people")
+    axes[0].legend(fontsize=7)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main():
+    """Draw the figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--figure", type=Path, required=True)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    distilled, named = (
+        [json.loads((options.results / f"{name}.json").read_text(encoding="utf-8"))]
+        for name in ("distillation", "sizes")
+    )
+    draw(options.figure, distilled, named)
+
+
+if __name__ == "__main__":
+    main()
