@@ -10,7 +10,8 @@ Questions
                (the situation of ``recipes.py``)
     people     unseen persons: teacher, students alone and distilled, LDA; GroupKFold
                with five folds (``transfer.py`` has students from pretrained weights)
-    within     the same for one person at a time, the first round -> the others
+    within     the same for one person at a time, the first round -> the others; nine
+               persons, evenly spread
     ablation   further rows of "people" on cote: logits without features, views, and
                unlabelled windows of the persons of part 1
     export     the distilled student of the first fold as integers: accuracy, and the
@@ -41,6 +42,8 @@ SEEN = 30_000
 EPOCHS = (3, 60)
 # Of DistilledClassifier; chosen by --question recipe.
 LESSON = {"alpha": 0.9, "temperature": 2.0, "feature_weight": 1.0}
+# Persons of "within", evenly spread.
+MOST_PERSONS = 9
 # Most windows without labels, of the training persons and of others.
 MOST_UNLABELLED = 12_000
 # Of the student, and of the lesson; lesson None: labels alone.
@@ -84,6 +87,7 @@ LESSONS = {
     "unlabelled": ({}, "persons"),
     "more people": ({}, "both"),
 }
+STUDIED = ("alone", "distilled", "unlabelled")
 STUDENTS = ("nano", "tiny", "small")
 
 
@@ -136,7 +140,10 @@ def cases_of(name, protocol, folder):
     persons = meta["subject"].to_numpy()
     fewer = REDUCED[name, protocol]
     cases = []
-    for split in spread_persons(splits_of(name, protocol, meta), fewer["people"]):
+    splits = splits_of(name, protocol, meta)
+    if protocol == "within":
+        splits = spread_persons(splits, MOST_PERSONS)
+    for split in splits:
         train = split.train[thin(meta.iloc[split.train], fewer["train"])]
         test = split.test[thin(meta.iloc[split.test], fewer["test"])]
         rest = np.setdiff1d(split.train, train)
@@ -286,6 +293,8 @@ def of_contenders(options, protocol, ablate=False):
     """Yield key and function for every contender, or every further part of a lesson."""
     for name in ["cote"] if ablate else options.sets:
         for case in cases_of(name, protocol, options.data):
+            if options.folds is not None and case.unit not in options.folds:
+                continue
             contenders = _ablation() if ablate else _contenders(options, case)
             for method, size, seed in contenders:
                 key = {
@@ -313,11 +322,10 @@ def _contenders(options, case):
     """Yield method, size and seed."""
     for method in ("lda", "teacher"):
         yield method, None, 0
-    methods = ["alone", "distilled"]
-    if case.rest is not None:
-        methods.append("unlabelled")
     for size in options.sizes:
-        for method in methods:
+        for method in options.methods:
+            if method == "unlabelled" and case.rest is None:
+                continue
             for seed in options.seeds if size == "nano" else (0,):
                 yield method, size, seed
 
@@ -374,6 +382,8 @@ def main():
     add("--recipes", nargs="+", choices=list(RECIPES), metavar="RECIPE")
     add("--sizes", nargs="+", choices=STUDENTS, default=["nano", "tiny"])
     add("--seeds", nargs="+", type=int, default=[0, 1], help="of nano students")
+    add("--methods", nargs="+", choices=STUDIED, default=STUDIED, help="of students")
+    add("--folds", nargs="+", type=int, help="default: all")
     add("--memory", help="folder for the teacher's embeddings, each computed once")
     add("--data", help="folder with the packed sets")
     options = parser.parse_args()

@@ -2,16 +2,21 @@
 
     python tests/benchmarks/sizes.py --question table
     python tests/benchmarks/sizes.py --question forms
-    python tests/benchmarks/sizes.py --question large
+    python tests/benchmarks/sizes.py --question scaling large
 
 Questions
     table   parameters (with a head of 8 classes for 8 channels), multiplications, and
             the estimated latency and energy of one window on a GAP9 at 370 MHz, for
-            windows of 8 channels x 200 and x 1000 samples
+            windows of 8 channels x 40, x 200 and x 1000 samples
     forms   students of at most 72,000 parameters: length of the patches, width and
             depth, tokens of one channel each or of all channels together ("joint"); all
             distilled as in ``distillation.py``, on the persons by which recipes are
             chosen, three folds of unseen people
+    scaling short pretraining of every size that can be trained on a processor (256
+            windows of 8 x 40 a step, samples hidden and told, without labels, on
+            ``aljazfrancic_myo``): the error on hidden samples of other people, and LDA
+            on frozen embeddings for unseen people, both on part 1 of
+            ``cote_allard_myo``
     large   peak memory and time of a training step of "large", in a process of its own
             for each way: plainly, with checkpoints, with checkpoints in bf16
 
@@ -20,6 +25,7 @@ token of a single channel that holds the samples of all channels in turn (time b
 with patches that are as many times longer.
 """
 
+import functools
 import resource
 import subprocess
 import sys
@@ -27,7 +33,7 @@ import time
 
 from _common import Results, limit_threads, parser_of
 
-TIMES = (200, 1000)
+TIMES = (40, 200, 1000)
 N_CHANNELS, N_CLASSES = 8, 8
 # Layers, width, heads, samples of a patch, whether a token sees all channels.
 FORMS = {
@@ -43,6 +49,9 @@ FORMS = {
     "joint, 1 x 64, patch 10": (1, 64, 2, 10, True),
     "joint, 1 x 72, patch 5": (1, 72, 3, 5, True),
 }
+SCALED = ("nano", "tiny", "small", "tinymyo")
+# Of the short pretraining.
+STEPS = 150
 WAYS = ("float32", "checkpoints", "checkpoints, bf16")
 
 
@@ -180,9 +189,51 @@ def _apart(X, n_channels):
     return X.reshape(len(X), -1, n_channels).transpose(0, 2, 1)
 
 
+def of_scaling(options):
+    """Yield key and function for every size."""
+    for size in SCALED:
+        key = {"question": "scaling", "size": size, "steps": STEPS, "seed": 0}
+        yield key, functools.partial(_pretrain, size, options)
+
+
+def _pretrain(size, options):
+    """Return parameters, error of reconstruction and accuracies of the folds."""
+    from ablation import BATCH, DEVELOPMENT, development_sets, person_scaled, scores_of
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    from sktinymyo import TinyMyoPretrainer
+    from sktinymyo.datasets import load_packed
+
+    bunch = load_packed("aljazfrancic_myo", options.data)
+    model = TinyMyoPretrainer(
+        size,
+        scale=None,
+        n_times=40,
+        step=20,
+        batch_size=BATCH,
+        lr=2e-3,
+        warmup=0.05,
+        max_steps=STEPS,
+        targets="raw",
+        random_state=0,
+    )
+    started = time.perf_counter()
+    model.fit(person_scaled(bunch.recordings, bunch.meta))
+    seconds = time.perf_counter() - started
+    name = next(iter(DEVELOPMENT))
+    sets = {name: development_sets(options.data)[name]}
+    lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    return {
+        "parameters": sum(p.numel() for p in model.module_.parameters()),
+        "error": -float(model.score(sets[name][0][::5])),
+        "accuracy": scores_of(model.transform, sets, lda)[name],
+        "fit_time": seconds,
+    }
+
+
 def of_large(options):
     """Yield key and function for every way to train a step of "large"."""
-    for n_times in TIMES:
+    for n_times in TIMES[1:]:
         for way in WAYS:
 
             def compute(n_times=n_times, way=way):
@@ -225,7 +276,12 @@ def take_step(way, n_times):
 
 def main():
     """Run what is asked for and not yet stored."""
-    questions = {"table": of_table, "forms": of_forms, "large": of_large}
+    questions = {
+        "table": of_table,
+        "forms": of_forms,
+        "scaling": of_scaling,
+        "large": of_large,
+    }
     parser = parser_of(__doc__, "sizes")
     add = parser.add_argument
     add("--question", nargs="+", choices=questions, metavar="QUESTION", default=[])
