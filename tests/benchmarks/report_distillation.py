@@ -17,14 +17,14 @@ METHODS = {
     "alone": "labels alone",
     "logits": "labels and logits",
     "distilled": "labels, logits and features",
-    "views": "the same, one more view of each window",
-    "unlabelled": "the same, and unlabelled windows of the training persons",
+    "views": "labels, logits, features, another view of each window",
+    "unlabelled": "labels, logits, features, unlabelled windows",
     "more people": "the same, and unlabelled windows of 19 other persons",
 }
 TITLES = {
-    ("cote", "people"): "Myo, Côté-Allard: unseen persons, five folds",
+    ("cote", "people"): "Myo, Côté-Allard: unseen persons",
     ("cote", "within"): "Myo, Côté-Allard: within persons, first round -> two others",
-    ("3dc", "people"): "3DC: unseen persons, five folds",
+    ("3dc", "people"): "3DC: unseen persons",
 }
 
 
@@ -168,33 +168,49 @@ def _means(records):
     return over_units(records, lambda values: values["accuracy"])
 
 
+def _gap(records, teacher):
+    """Return the mean distance to the teacher on the same folds, in points."""
+    units = {}
+    for record in records:
+        mine = units.setdefault(record["key"]["unit"], [])
+        mine.append(record["values"]["accuracy"])
+    gaps = [statistics.fmean(found) - teacher[unit] for unit, found in units.items()]
+    return 100 * statistics.fmean(gaps)
+
+
+def _teacher_of(groups):
+    """Return the teacher's accuracy of each fold."""
+    return {
+        record["key"]["unit"]: record["values"]["accuracy"]
+        for record in groups["teacher", None]
+    }
+
+
 def _contenders(records):
     groups = _groups(records)
-    teacher = {
-        record["key"]["unit"]: record["values"]["accuracy"]
-        for record in groups.get(("teacher", None), [])
-    }
+    teacher = _teacher_of(groups)
     rows = []
     for (method, size), mine in groups.items():
         units, seeds = _means(mine)
-        gaps = [
-            100 * (record["values"]["accuracy"] - teacher[record["key"]["unit"]])
-            for record in mine
-            if record["key"]["unit"] in teacher
-        ]
-        gap = f"{statistics.fmean(gaps):+.1f}" if gaps and method != "teacher" else ""
+        gap = f"{_gap(mine, teacher) + 0.0:+.1f}".replace("-0.0", "0.0")
         rows.append(
             [
                 size or "",
                 METHODS[method],
                 spread(units),
                 len(units),
-                len(seeds),
-                gap,
+                _seeds(mine, units, seeds),
+                "" if method == "teacher" else gap,
             ]
         )
     head = ["size", "learned from", "accuracy", "folds or persons", "seeds"]
     return table([*head, "points to the teacher"], rows)
+
+
+def _seeds(records, units, seeds):
+    """Return how many seeds all folds have, and their spread."""
+    n = len(records) // len(units)
+    return f"{n} (± {statistics.pstdev(seeds):.3f})" if n > 1 else "1"
 
 
 def _recipes(records):
@@ -236,23 +252,23 @@ def draw(path, distilled, named):
         1, 3, figsize=(10, 4), sharey=True, layout="constrained"
     )
     labels = ("parameters", "multiplications, millions", "energy of a window, mJ")
+    teacher = _teacher_of(groups)
     for place, axis in enumerate(axes):
         for style, method in zip(
             "os^", ("alone", "distilled", "unlabelled"), strict=True
         ):
             mine = sorted(
-                (costs[size][place], statistics.fmean(_means(found)[0]))
+                (costs[size][place], _gap(found, teacher))
                 for (name, size), found in groups.items()
                 if name == method
             )
             axis.plot(*zip(*mine, strict=True), style, label=METHODS[method])
-        teacher = statistics.fmean(_means(groups["teacher", None])[0])
-        axis.plot(costs["tinymyo"][place], teacher, "D", color="k", label="teacher")
-        lda = statistics.fmean(_means(groups["lda", None])[0])
+        axis.plot(costs["tinymyo"][place], 0, "D", color="k", label="teacher")
+        lda = _gap(groups["lda", None], teacher)
         axis.axhline(lda, color="0.5", ls="--", lw=1, label="LDA on features")
         axis.set(xscale="log", xlabel=labels[place])
         axis.xaxis.set_minor_formatter(NullFormatter())
-    axes[0].set_ylabel("accuracy on unseen people")
+    axes[0].set_ylabel("accuracy on unseen people,\npoints above the teacher")
     marks, words = axes[0].get_legend_handles_labels()
     figure.legend(marks, words, loc="outside lower center", ncols=3, fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
