@@ -262,7 +262,7 @@ def draw(path, distilled, named):
                 for (name, size), found in groups.items()
                 if name == method
             )
-            axis.plot(*zip(*mine, strict=True), style, label=METHODS[method])
+            axis.plot(*zip(*mine, strict=True), f"{style}-", label=METHODS[method])
         axis.plot(costs["tinymyo"][place], 0, "D", color="k", label="teacher")
         lda = _gap(groups["lda", None], teacher)
         axis.axhline(lda, color="0.5", ls="--", lw=1, label="LDA on features")
