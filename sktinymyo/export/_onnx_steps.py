@@ -33,15 +33,16 @@ def simplified(estimator):
     estimator : fitted estimator
         The steps are those given, not copies.
     """
-    for name in ("best_estimator_", "student_"):
-        if hasattr(estimator, name):
-            return simplified(getattr(estimator, name))
+    while hasattr(estimator, "best_estimator_"):
+        estimator = estimator.best_estimator_
     if isinstance(estimator, Pipeline):
         steps = _without(estimator.steps, (None, "passthrough"))
         return Pipeline(steps) if steps else FunctionTransformer()
     if isinstance(estimator, FeatureUnion):
         kept = _without(estimator.transformer_list, ("drop",))
         return FeatureUnion(kept, transformer_weights=estimator.transformer_weights)
+    if hasattr(estimator, "student_"):
+        return simplified(estimator.student_)
     return estimator
 
 
