@@ -1,8 +1,9 @@
-"""Networks in plain torch: the TinyMyo encoder, its heads and a fast path."""
+"""Networks in plain torch: the TinyMyo encoder, its heads, a fast path; All-ConvNet."""
 
 from ._dropout import Dropout, DropPath, set_generator
 from ._packed import PackedTinyMyo, pack
 from ._processor import bf16_is_fast, fast_matmul, micro_batch_size
+from .all_conv_net import AllConvNet, AllConvNetConfig
 from .augmentation import AUGMENTATIONS, augment_windows
 from .masked import MASK_FORMS, MaskedAutoencoder, draw_mask, patch_targets
 from .regression import MeanRegressionHead
@@ -17,6 +18,8 @@ from .tinymyo import (
 
 __all__ = [
     "AUGMENTATIONS",
+    "AllConvNet",
+    "AllConvNetConfig",
     "ClassificationHead",
     "DropPath",
     "Dropout",
