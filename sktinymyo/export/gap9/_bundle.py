@@ -11,7 +11,7 @@ from ..._validation import as_windows, check_choice, check_truth
 from ...exceptions import WindowsError
 from ._checks import run_checks
 from ._codegen import generate_sources
-from ._contract import read_classes, read_program, read_shape
+from ._contract import read_classes, read_preprocess, read_program, read_shape
 from ._cost import COEFFICIENTS, OPERATING_POINTS, estimate
 from ._manifest import BundleError, check_files, read_manifest
 from ._memory import MemoryPlan
@@ -137,7 +137,9 @@ class GAP9Bundle:
         -------
         estimates : list of CostEstimate
         """
-        return [estimate(self.plan.shape, name, self.plan) for name in COEFFICIENTS]
+        shape = self.plan.shape
+        before = read_preprocess(self.manifest["input"], shape)
+        return [estimate(shape, name, self.plan, before) for name in COEFFICIENTS]
 
     def report(self):
         """Return a report as text: network, memory, time, checks, licence.

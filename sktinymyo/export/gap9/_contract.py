@@ -16,6 +16,7 @@ __all__ = [
     "describe_scales",
     "describe_weights",
     "read_classes",
+    "read_preprocess",
     "read_program",
     "read_shape",
 ]
@@ -212,7 +213,7 @@ def read_program(manifest, plan, packed):
         return IntegerProgram(
             shape=shape,
             arrays=arrays,
-            preprocess=_read_preprocess(manifest["input"], shape),
+            preprocess=_preprocess(manifest["input"], shape),
             scales={name: np.asarray(s["step"]) for name, s in scales.items()},
             zeros={name: s["zero"] for name, s in scales.items()},
             classes=manifest["classes"]["values"],
@@ -234,7 +235,21 @@ def _check_constant(name, values):
         raise ValueError(f"{name!r} starts with 0")
 
 
-def _read_preprocess(contract, shape):
+def read_preprocess(contract, shape):
+    """Make a Preprocess of the manifest's "input".
+
+    Raises
+    ------
+    BundleError
+        If it is damaged.
+    """
+    try:
+        return _preprocess(contract, shape)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"the input in the manifest is damaged: {error}.") from error
+
+
+def _preprocess(contract, shape):
     filtering = contract["filter"] or {}
     if not 0 <= filtering.get("pad_length", 0) < shape.n_times:
         raise ValueError("the padding of the filter is not within the window")

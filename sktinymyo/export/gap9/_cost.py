@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from .._integer.program import trace_names
+from ._preprocess_cost import ORIGIN, preprocess_cycles
 
 __all__ = ["COEFFICIENTS", "OPERATING_POINTS", "CostEstimate", "LayerCost", "estimate"]
 
@@ -119,7 +120,8 @@ class LayerCost:
         Multiplications with addition.
     cycles : dict of str to float
         Cycles of its parts: "linear", "attention", "gelu", "layer_norm", "softmax",
-        "add", "weights" (from L3) and "start".
+        "add", "weights" (from L3) and "start"; "filter" and "quantise" of the
+        preprocessing.
     """
 
     layer: str
@@ -165,6 +167,11 @@ class CostEstimate:
         """Multiplications of a window."""
         return sum(layer.macs for layer in self.layers)
 
+    @property
+    def has_preprocessing(self):
+        """Whether filter and quantisation of the window are among the layers."""
+        return self.layers[0].layer == "preprocess"
+
     def seconds(self, point):
         """Return the latency at an operating point, with its lower and upper end."""
         seconds = self.cycles / (OPERATING_POINTS[point].megahertz * 1e6)
@@ -198,6 +205,7 @@ class CostEstimate:
             }
         return {
             "origin": COEFFICIENTS[self.coefficients].origin,
+            "preprocessing": ORIGIN if self.has_preprocessing else "not counted",
             "cycles": round(self.cycles),
             "cycles_error_share": self.error,
             "macs": self.macs,
@@ -214,7 +222,7 @@ def _short(number):
     return float(f"{number:.4g}")
 
 
-def estimate(shape, coefficients="published", plan=None):
+def estimate(shape, coefficients="published", plan=None, preprocess=None):
     """Estimate the cost of a window.
 
     Parameters
@@ -226,14 +234,13 @@ def estimate(shape, coefficients="published", plan=None):
         when nothing else slows them.
     plan : MemoryPlan or None, default=None
         Gives the bytes from L3; None: every weight once.
+    preprocess : Preprocess or None, default=None
+        Map, filter and quantisation of the window are counted too; None: the network
+        alone, as in the published measurement.
 
     Returns
     -------
     estimate : CostEstimate
-
-    Notes
-    -----
-    The preprocessing is not counted; it is below 1 % of the network.
 
     Examples
     --------
@@ -251,6 +258,9 @@ def estimate(shape, coefficients="published", plan=None):
     streamed = _streamed_bytes(shape, plan)
     counts = _counts(shape)
     layers = []
+    if preprocess is not None:
+        before = preprocess_cycles(preprocess, shape)
+        layers.append(LayerCost("preprocess", 0, before))
     for name in trace_names(shape)[1:]:
         kind = name.rpartition(".")[2]
         macs, cycles = 0, {}

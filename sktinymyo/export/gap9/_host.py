@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...exceptions import BuildError
 from ._makefile import PROGRAM_SOURCES, RISCV_FLAGS, STRICT_FLAGS
 
 __all__ = [
@@ -41,10 +42,6 @@ _PACKAGES = {
 }
 # Peaks and checksums are written to standard error, and so are complaints.
 _WORDS_OF_TRACE = ("crc", "peak")
-
-
-class BuildError(RuntimeError):
-    """The program could not be compiled or did not run; the message has the output."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ...exceptions import SktinymyoError
+from ...exceptions import BundleError
 
 __all__ = [
     "BUILD_FOLDER",
@@ -42,10 +42,6 @@ _SECTIONS = {
     "checks": list,
     "files": dict,
 }
-
-
-class BundleError(SktinymyoError, ValueError):
-    """A folder is not a bundle, or a bundle is damaged."""
 
 
 @dataclass(frozen=True)
