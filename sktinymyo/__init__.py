@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         utils,
         weights,
     )
+    from ._all_conv_net import AllConvNetClassifier
     from ._classifier import TinyMyoClassifier
     from ._embedder import TinyMyoEmbedder
     from ._regressor import TinyMyoRegressor
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from .signal import sliding_windows
 
 __all__ = [
+    "AllConvNetClassifier",
     "ArmbandAlignedClassifier",
     "ChannelMapper",
     "ChannelScaler",
@@ -71,6 +73,7 @@ __all__ = [
 
 # A name maps to the module that defines it; a module maps to itself.
 _ORIGIN = {
+    "AllConvNetClassifier": "_all_conv_net",
     "ArmbandAlignedClassifier": "adaptation",
     "ChannelMapper": "preprocessing",
     "ChannelScaler": "preprocessing",

@@ -6,10 +6,8 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin, TransformerMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import (
     _check_feature_names_in,
-    _check_sample_weight,
     check_is_fitted,
 )
 
@@ -20,6 +18,7 @@ from ._validation import (
     check_groups,
     check_labels,
     check_number,
+    check_weights,
     refuse_missing,
 )
 
@@ -491,20 +490,4 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
 
     def _check_weights(self, windows, y, sample_weight):
         """Return the weights of the windows, and those times the class weights."""
-        sample_weight = _check_sample_weight(
-            sample_weight, windows, dtype=np.float64, ensure_non_negative=True
-        )
-        weights = sample_weight
-        if self.class_weight is not None:
-            weights = weights * compute_sample_weight(self.class_weight, y)
-        if weights.min() < 0:
-            raise ValueError(
-                f"class_weight={self.class_weight!r} holds a negative weight; pass "
-                "weights of zero or above."
-            )
-        if not weights.any():
-            raise ValueError(
-                "sample_weight (with class_weight) is zero for every window; at "
-                "least one window needs a weight above zero."
-            )
-        return sample_weight, weights
+        return check_weights(windows, y, sample_weight, self.class_weight)

@@ -21,6 +21,7 @@ __all__ = [
     "arrays_of_module",
     "digest_of_arrays",
     "enough_threads",
+    "limited_threads",
     "load_arrays",
     "make_generator",
     "pool_tokens",
@@ -158,8 +159,25 @@ def enough_threads(n_tokens, config, device):
     context manager
         Puts the number back at its end.
     """
-    work = n_tokens * config.embed_dim * config.mlp_dim
-    wanted = max(1, work // _PRODUCTS_PER_THREAD)
+    return limited_threads(n_tokens * config.embed_dim * config.mlp_dim, device)
+
+
+def limited_threads(n_products, device):
+    """Let torch use as many threads as a number of multiplications is worth.
+
+    Parameters
+    ----------
+    n_products : int
+        Multiplications of the widest layer in one forward pass.
+    device : torch.device
+        Where the pass is computed; only the CPU is concerned.
+
+    Returns
+    -------
+    context manager
+        As from :func:`enough_threads`.
+    """
+    wanted = max(1, n_products // _PRODUCTS_PER_THREAD)
     if device.type != "cpu" or wanted >= torch.get_num_threads():
         return nullcontext()
     return _openmp().limit(limits=wanted)

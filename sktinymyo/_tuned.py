@@ -33,7 +33,7 @@ from ._torch import (
 from ._validation import WINDOW_TYPES, check_choice, check_number, validate_windows
 from .nn import AUGMENTATIONS
 
-__all__ = ["RANDOM_START", "TinyMyoTunedEstimator", "TuningDefaults"]
+__all__ = ["RANDOM_START", "TinyMyoTunedEstimator", "TuningDefaults", "hold_back"]
 
 _EPOCHS_OF_HEAD = (20, 100)
 _BATCH_OF_MODULE = (4, 32)
@@ -313,29 +313,7 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
 
     def _split(self, keep, stratify, groups, seed):
         """Return the windows to train on and those to validate with, or None."""
-        fraction = self.validation_fraction
-        if fraction is None:
-            return keep, None
-        if groups is not None:
-            if len(np.unique(groups[keep])) < 2:
-                raise ValueError(
-                    f"validation_fraction={fraction!r} holds back whole groups, but "
-                    "groups names one only; pass more groups, or no groups."
-                )
-            splitter = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
-            parts = next(splitter.split(keep, groups=groups[keep]))
-        else:
-            splitter, labels = ShuffleSplit, None
-            if stratify is not None:
-                labels = stratify[keep]
-                counts = np.unique(labels, return_counts=True)[1]
-                n_held_back = math.ceil(fraction * len(keep))
-                fewest = min(n_held_back, len(keep) - n_held_back)
-                if counts.min() >= 2 and fewest >= len(counts):
-                    splitter = StratifiedShuffleSplit
-            splitter = splitter(1, test_size=fraction, random_state=seed)
-            parts = next(splitter.split(keep, labels))
-        return keep[parts[0]], keep[parts[1]]
+        return hold_back(self.validation_fraction, keep, stratify, groups, seed)
 
     def _outputs(self, X):
         """Return the output of the head for validated windows."""
@@ -359,3 +337,53 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
             self, X, reset=reset, n_channels=self.n_channels, dtype=WINDOW_TYPES
         )
         return windows
+
+
+def hold_back(fraction, keep, stratify, groups, seed):
+    """Split windows into those to train on and those to validate with.
+
+    Parameters
+    ----------
+    fraction : float or None
+        Share to hold back; None holds back nothing.
+    keep : ndarray of int
+        Indices of the windows to split.
+    stratify : ndarray of shape (n_windows,) or None
+        Classes of all windows, to be represented in both parts where they can be.
+    groups : ndarray of shape (n_windows,) or None
+        Recordings or people of all windows, which are not divided.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    training : ndarray of int
+    validation : ndarray of int or None
+
+    Raises
+    ------
+    ValueError
+        If groups are given but name one only.
+    """
+    if fraction is None:
+        return keep, None
+    if groups is not None:
+        if len(np.unique(groups[keep])) < 2:
+            raise ValueError(
+                f"validation_fraction={fraction!r} holds back whole groups, but "
+                "groups names one only; pass more groups, or no groups."
+            )
+        splitter = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+        parts = next(splitter.split(keep, groups=groups[keep]))
+    else:
+        splitter, labels = ShuffleSplit, None
+        if stratify is not None:
+            labels = stratify[keep]
+            counts = np.unique(labels, return_counts=True)[1]
+            n_held_back = math.ceil(fraction * len(keep))
+            fewest = min(n_held_back, len(keep) - n_held_back)
+            if counts.min() >= 2 and fewest >= len(counts):
+                splitter = StratifiedShuffleSplit
+        splitter = splitter(1, test_size=fraction, random_state=seed)
+        parts = next(splitter.split(keep, labels))
+    return keep[parts[0]], keep[parts[1]]

@@ -5,8 +5,10 @@ import numbers
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
+    _check_sample_weight,
     check_consistent_length,
     check_is_fitted,
     validate_data,
@@ -23,6 +25,7 @@ __all__ = [
     "check_number",
     "check_recording",
     "check_truth",
+    "check_weights",
     "refuse_missing",
     "validate_windows",
 ]
@@ -413,6 +416,51 @@ def check_groups(windows, groups):
     check_consistent_length(windows, groups)
     refuse_missing("groups", groups)
     return groups
+
+
+def check_weights(windows, y, sample_weight, class_weight):
+    """Return the weights of windows in a loss over classes.
+
+    Parameters
+    ----------
+    windows : ndarray of shape (n_windows, ...)
+        What the weights belong to.
+    y : ndarray of shape (n_windows,)
+        Labels.
+    sample_weight : array-like of shape (n_windows,) or None
+        Weights of the windows; None is one for each.
+    class_weight : dict, "balanced" or None
+        As in scikit-learn.
+
+    Returns
+    -------
+    sample_weight : ndarray of float64, shape (n_windows,)
+        Weights of the windows alone.
+    weights : ndarray of float64, shape (n_windows,)
+        Times the weights of their classes.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative, or none is above zero.
+    """
+    sample_weight = _check_sample_weight(
+        sample_weight, windows, dtype=np.float64, ensure_non_negative=True
+    )
+    weights = sample_weight
+    if class_weight is not None:
+        weights = weights * compute_sample_weight(class_weight, y)
+    if weights.min() < 0:
+        raise ValueError(
+            f"class_weight={class_weight!r} holds a negative weight; pass "
+            "weights of zero or above."
+        )
+    if not weights.any():
+        raise ValueError(
+            "sample_weight (with class_weight) is zero for every window; at "
+            "least one window needs a weight above zero."
+        )
+    return sample_weight, weights
 
 
 def _check_finite(windows):

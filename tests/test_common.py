@@ -23,6 +23,7 @@ from sklearn.utils.estimator_checks import (
 
 import sktinymyo
 from sktinymyo import (
+    AllConvNetClassifier,
     ArmbandAlignedClassifier,
     ChannelMapper,
     ChannelScaler,
@@ -51,10 +52,14 @@ LEARNS = {
     "dropout": 0.0,
     "precision": "float32",
 }
+CONVOLUTIONS = {"width": 4, "max_epochs": 2, "frames_per_window": 20}
 PRETRAINS = {"size": "nano", "max_epochs": 1, "batch_size": 16}
 
 # One instance of every class for scikit-learn's checks, which are many.
 INSTANCES = [
+    AllConvNetClassifier(
+        width=8, max_epochs=30, lr=1e-2, dropout=0.0, precision="float32"
+    ),
     ArmbandAlignedClassifier(LogisticRegression()),
     ChannelMapper(),
     ChannelScaler(),
@@ -69,6 +74,9 @@ INSTANCES = [
 
 # Our checks, on other settings too: they take other paths through the code.
 WINDOWS_INSTANCES = [
+    AllConvNetClassifier(**CONVOLUTIONS),
+    AllConvNetClassifier(**CONVOLUTIONS, vote=1, scale=None),
+    AllConvNetClassifier("image", **CONVOLUTIONS),
     ArmbandAlignedClassifier(
         make_pipeline(TimeDomainFeatures(), LinearDiscriminantAnalysis()), turn_cost=0
     ),
@@ -110,12 +118,24 @@ def expected_failures(estimator):
                 "check compares with rtol=1e-7 (see test_weights_are_repetitions)"
             )
         }
+    if isinstance(estimator, AllConvNetClassifier):
+        return {
+            "check_sample_weight_equivalence_on_dense_data": (
+                "BatchNorm takes the statistics of a batch, where an image of weight "
+                "two stands once; the loss and the scaling do count it twice"
+            )
+        }
     return {}
 
 
 def expected_windows_failures(estimator):
     """Name the checks of ours that an estimator fails, with the reason."""
     known = {}
+    if isinstance(estimator, AllConvNetClassifier) and estimator.grid is None:
+        known["check_windows_flat_equals_3d"] = (
+            "a flattened window without a grid is one sample of many electrodes, not "
+            "many samples of one (see test_flat_windows)"
+        )
     if isinstance(estimator, ArmbandAlignedClassifier):
         known["check_windows_batch_invariance"] = (
             "the turn of an armband is found from all windows of a wearing, so that "

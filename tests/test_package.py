@@ -43,7 +43,15 @@ LAYERS = [
     (4, {"preprocessing"}, {"numpy", "scipy", "sklearn"}, {"signal"}),
     (
         4,
-        {"_base", "_tuned", "_embedder", "_classifier", "_regressor", "_allconvnet"},
+        {
+            "_base",
+            "_tuned",
+            "_embedder",
+            "_classifier",
+            "_regressor",
+            "_frames",
+            "_all_conv_net",
+        },
         {"numpy", "scipy", "torch", "sklearn", "joblib"},
         None,
     ),

@@ -4,6 +4,7 @@ One sample in time of a grid of electrodes is an image. Letters in shape comment
 images, R rows, C columns, W the width of the network.
 """
 
+import copy
 from dataclasses import asdict, dataclass, fields
 from operator import index
 
@@ -184,7 +185,7 @@ class AllConvNet(nn.Module):
     Notes
     -----
     The mean over the cells and layer 8 are both linear: taking the mean first gives the
-    same outputs. In evaluation mode every BatchNorm folds into its convolution.
+    same outputs.
 
     References
     ----------
@@ -250,6 +251,29 @@ class AllConvNet(nn.Module):
                 module.reset_parameters()
         nn.init.xavier_uniform_(self.classes.weight, generator=generator)
         nn.init.zeros_(self.classes.bias)
+
+    @property
+    def n_products(self):
+        """Multiplications of the widest layer for one image."""
+        config = self.config
+        kernel = self.features[1][0].weight[0, 0].numel()
+        return config.rows * config.columns * kernel * config.width**2
+
+    def fold(self):
+        """Return a copy for prediction: every BatchNorm folded into its convolution.
+
+        Returns
+        -------
+        folded : AllConvNet
+            In evaluation mode; its convolutions have a bias, and in the place of each
+            BatchNorm stands an identity.
+        """
+        folded = copy.deepcopy(self).eval()
+        for layer in folded.features:
+            if isinstance(layer, _Convolution):
+                layer[0] = nn.utils.fuse_conv_bn_eval(layer[0], layer[1])
+                layer[1] = nn.Identity()
+        return folded.requires_grad_(False)
 
     def encode(self, images):
         """Map images (B, R, C) to the means of the last maps (B, 4 * width)."""

@@ -15,6 +15,7 @@ from .filters import (
 )
 from .resampling import resample, resampling_ratio
 from .segments import split_recordings
+from .voting import majority_vote
 from .windows import sliding_windows
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "filter_block",
     "filter_recording",
     "filter_windows",
+    "majority_vote",
     "resample",
     "resampling_ratio",
     "resolve_features",
