@@ -109,6 +109,16 @@ class ImageShape:
         return self.layers[-1].n_out
 
     @property
+    def pooled_layer(self):
+        """Layer whose mean the head sees."""
+        return f"layers.{len(self.layers) - 1}"
+
+    @property
+    def n_runs(self):
+        """Runs of the steps for one window."""
+        return self.n_voting
+
+    @property
     def convolutions(self):
         """The layers as Convolution, with the sizes of their maps."""
         found, n_in, grid = [], 1, (self.rows, self.columns)

@@ -76,6 +76,10 @@ class ProgramShape:
                 f"LayerNorm; it must be at most {MOST_EMBED_DIM}."
             )
 
+    # Layer whose mean the head sees, and runs of the steps for one window.
+    pooled_layer = "norm"
+    n_runs = 1
+
     @property
     def n_tokens(self):
         """Tokens of a window, channel by channel."""

@@ -67,8 +67,9 @@ from .program import trace_names
 
 __all__ = ["run_program"]
 
-# Tokens computed at a time: their temporaries stay in the caches.
+# Tokens and images computed at a time: their temporaries stay in the caches.
 _TOKENS_PER_CHUNK = 1024
+_IMAGES_PER_CHUNK = 64
 
 
 def run_program(program, q_input, *, trace=False):
@@ -107,7 +108,7 @@ def run_program(program, q_input, *, trace=False):
             f"shape (n_windows, {expected[0]}, {expected[1]}). Use quantise_input."
         )
     if isinstance(shape, ImageShape):
-        kind, step = ImageRun, 1
+        kind, step = ImageRun, max(1, _IMAGES_PER_CHUNK // shape.n_voting)
     else:
         kind, step = _TokenRun, max(1, _TOKENS_PER_CHUNK // shape.n_tokens)
     chunks = [q_input[at : at + step] for at in range(0, len(q_input), step)]

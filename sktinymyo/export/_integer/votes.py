@@ -8,9 +8,9 @@ For every voting sample with the logits l_k (int32, in units of 2**-16):
 
 Over the n samples V_k counts the votes and P_k adds up the probabilities, in int64. The
 scores are int32 in units of 2**-30: ``P_k << 14`` for n = 1, else
-``floor(((V_k * n << 16) + P_k << 14) / (n * (n + 1)))``, which is the share of the votes
-where the mean of the probabilities counts as one vote more. The class is the first of
-the largest scores.
+``floor(((V_k * n << 16) + P_k << 14) / (n * (n + 1)))``: the share of the votes, where
+the mean of the probabilities counts as one vote more. The class is the first of the
+largest scores.
 """
 
 import numpy as np

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...exceptions import BuildError
-from ._makefile import PROGRAM_SOURCES, RISCV_FLAGS, STRICT_FLAGS
+from ._makefile import RISCV_FLAGS, STRICT_FLAGS
 
 __all__ = [
     "MACHINES",
@@ -139,7 +139,7 @@ def build_program(
     flags += ["-DNET_TRACE"] if trace else []
     flags += ["-DNET_THREADS", "-pthread"] if threads else []
     flags += [f"-DNET_CORES={cores}"] if cores is not None else []
-    files = [str(sources / name) for name in (*PROGRAM_SOURCES, needs.layer)]
+    files = [str(sources / name) for name in (*_program_sources(sources), needs.layer)]
     command = [_compiler(machine), *flags, *options, "-o", str(output), *files]
     _call(command, "the compiler refused", timeout=600)
     return Path(output)
@@ -193,6 +193,12 @@ def run_program(
         return HostRun(np.frombuffer(done.stdout, np.float32), crc, peaks)
     logits = np.frombuffer(done.stdout, np.int32)
     return HostRun(logits.reshape(len(windows), -1 if logits.size else 0), crc, peaks)
+
+
+def _program_sources(folder):
+    """List the C files of a network: all but the machines' layers and the examples."""
+    names = sorted(path.name for path in folder.glob("*.c"))
+    return [n for n in names if not n.startswith("hal_") and n != "vectors.c"]
 
 
 def _compiler(machine):

@@ -39,6 +39,18 @@ void finish_table(const void *how, const sums_block *block)
     }
 }
 
+void finish_map(const void *how, const sums_block *block)
+{
+    const to_map *to = how;
+    int64_t values[BLOCK_OUTPUTS];
+    for (int i = 0; i < block->n_rows; i++) {
+        int8_t *out = to->out + (block->row + i) * to->n_outputs + block->output;
+        requantise_row(to->multiplier, to->shift, block, i, values);
+        for (int j = 0; j < block->n_outputs; j++)
+            out[j] = clamp8(values[j] + to->zero);
+    }
+}
+
 void finish_values(const void *how, const sums_block *block)
 {
     const to_values *to = how;
