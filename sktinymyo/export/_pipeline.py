@@ -1,6 +1,7 @@
 """A fitted pipeline, read into the parts that a device can run."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from scipy.signal import sosfilt_zi
@@ -11,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
+from .._all_conv_net import AllConvNetClassifier
 from .._classifier import TinyMyoClassifier
 from .._embedder import TinyMyoEmbedder
 from .._regressor import TinyMyoRegressor
@@ -23,6 +25,7 @@ from ..preprocessing import (
     TimeDomainFeatures,
 )
 from ..signal.filters import _default_padding
+from ._image_pipeline import assemble_images, check_images
 from ._integer.program import Preprocess
 
 __all__ = ["ExportedModel", "read_pipeline"]
@@ -31,7 +34,7 @@ HEADS = (LogisticRegression, LinearDiscriminantAnalysis, LinearSVC, RidgeClassif
 _PROBABILISTIC = (LogisticRegression, LinearDiscriminantAnalysis)
 _SUPPORTED = (
     "EMGFilter, ChannelScaler and ChannelMapper before the network; TinyMyoClassifier, "
-    "or TinyMyoEmbedder with an optional StandardScaler and one of "
+    "AllConvNetClassifier, or TinyMyoEmbedder with an optional StandardScaler and one of "
     "LogisticRegression, LinearDiscriminantAnalysis, LinearSVC and RidgeClassifier"
 )
 _INSTEAD = {
@@ -87,6 +90,13 @@ class ExportedModel:
     steps: list = field(default_factory=list)
     card: object = None
 
+    kind: ClassVar[str] = "tokens"
+
+    @property
+    def given_shape(self):
+        """Shape of what a user passes: channels and samples."""
+        return self.preprocess.n_channels_in, self.n_times
+
     @property
     def config(self):
         """Architecture of the encoder."""
@@ -108,14 +118,14 @@ def read_pipeline(estimator):
 
     Parameters
     ----------
-    estimator : TinyMyoClassifier or sklearn.pipeline.Pipeline
+    estimator : TinyMyoClassifier, AllConvNetClassifier or sklearn.pipeline.Pipeline
         Fitted. In this order: any of EMGFilter, ChannelScaler and ChannelMapper;
-        TinyMyoClassifier, or a TinyMyo embedding, an optional StandardScaler and
+        TinyMyoClassifier, AllConvNetClassifier, or a TinyMyo embedding, an optional StandardScaler and
         LogisticRegression, LinearDiscriminantAnalysis, LinearSVC or RidgeClassifier.
 
     Returns
     -------
-    model : ExportedModel
+    model : ExportedModel or ExportedImages
 
     Raises
     ------
@@ -130,15 +140,23 @@ def read_pipeline(estimator):
     chain = _Chain(problems)
     for name, step in before:
         chain.read(name, step)
-    if network is not None:
-        _check_network(*network, problems)
-    head = _read_head(network, after, problems)
+    images = network is not None and isinstance(network[1], AllConvNetClassifier)
+    head = None
+    if images:
+        check_is_fitted(network[1])
+        check_images(*network, before, after, problems)
+    else:
+        if network is not None:
+            _check_network(*network, problems)
+        head = _read_head(network, after, problems)
     if problems:
         listed = "\n".join(f"  * {problem}" for problem in problems)
         raise UnsupportedStepError(
             f"this pipeline cannot be exported to integers:\n{listed}\n"
             f"Supported are {_SUPPORTED}."
         )
+    if images:
+        return assemble_images(steps, chain, network[1])
     return _assemble(steps, chain, network[1], head)
 
 
@@ -155,12 +173,12 @@ def _flatten(estimator, prefix=""):
 
 def _divide(steps):
     """Return the steps before the network, the network, those after, and problems."""
-    encoders = (TinyMyoClassifier, TinyMyoEmbedder)
+    encoders = (TinyMyoClassifier, TinyMyoEmbedder, AllConvNetClassifier)
     places = [k for k, (_, step) in enumerate(steps) if isinstance(step, encoders)]
     if not places:
         problems = [_unknown(name, step) for name, step in steps if not _known(step)]
         problems.append(
-            "no step is a TinyMyo network; take a TinyMyoClassifier, or a "
+            "no step is a TinyMyo network or AllConvNetClassifier; take a classifier, or a "
             "TinyMyoEmbedder with a linear classifier behind it (of a search, pass its "
             "best_estimator_)"
         )

@@ -15,6 +15,7 @@ from ._integer.comparison import (
 from ._integer.lowering import lower
 from ._integer.preprocess import preprocess_windows, quantise_input
 from ._integer.reference import run_program
+from ._integer.votes import SCORE_UNIT
 from ._pipeline import read_pipeline
 
 __all__ = ["QuantizationReport", "QuantizedModel", "quantize"]
@@ -33,9 +34,9 @@ def quantize(pipeline, X_calib, *, y_calib=None, percentile=99.995, batch_size="
 
     Parameters
     ----------
-    pipeline : TinyMyoClassifier or sklearn.pipeline.Pipeline
+    pipeline : TinyMyoClassifier, AllConvNetClassifier or sklearn.pipeline.Pipeline
         Fitted. EMGFilter, ChannelScaler and ChannelMapper may stand before a
-        TinyMyoClassifier, or before a TinyMyoEmbedder with an optional
+        TinyMyoClassifier or an AllConvNetClassifier, or before a TinyMyoEmbedder with an optional
         StandardScaler and one of LogisticRegression, LinearDiscriminantAnalysis,
         LinearSVC and RidgeClassifier.
     X_calib : array-like of shape (n_windows, n_channels, n_times) or \
@@ -155,7 +156,7 @@ class QuantizedModel:
         shape = self.program.shape
         return (
             f"QuantizedModel({shape.n_channels} channels x {shape.n_times} samples, "
-            f"{shape.depth} blocks x {shape.embed_dim}, {len(self.classes_)} classes, "
+            f"{shape.words}, {len(self.classes_)} classes, "
             f"{self.program.nbytes() / 1e6:.2f} MB)"
         )
 
@@ -193,7 +194,8 @@ class QuantizedModel:
         -------
         logits : ndarray of int32, shape (n_windows, n_classes)
             In units of 2**-16. A binary classifier of scikit-learn has two logits,
-            minus and plus half of its decision function.
+            minus and plus half of its decision function. Of an AllConvNetClassifier
+            the scores of the vote, its probabilities in units of 2**-30.
         """
         return run_program(self.program, self.quantize_windows(X))
 
@@ -228,7 +230,10 @@ class QuantizedModel:
         -------
         probabilities : ndarray of float64, shape (n_windows, n_classes)
         """
-        logits = self.decision_logits(X) * _LOGIT
+        logits = self.decision_logits(X)
+        if self.model.probabilities == "vote":
+            return logits * SCORE_UNIT
+        logits = logits * _LOGIT
         if self.model.probabilities == "softmax":
             return softmax(logits, axis=1)
         separate = expit(logits)
@@ -260,7 +265,8 @@ class QuantizedModel:
     def _compare(self, X, y):
         step = -(-len(X) // _WINDOWS_COMPARED)
         flat = _input_ndim(self.pipeline) == 2
-        real = self.pipeline.predict(X.reshape(len(X), -1) if flat else X)
+        given = (-1,) if flat else self.model.given_shape
+        real = self.pipeline.predict(X.reshape(len(X), *given))
         whole = self.predict(X)
         return QuantizationReport(
             n_windows=len(X),
@@ -285,10 +291,14 @@ def _input_ndim(pipeline):
 
 
 def _as_windows(name, X, model):
-    """Return raw windows with three dimensions, of the shape of `fit`."""
+    """Return raw windows with three dimensions, of the shape of `fit`.
+
+    An image is a window of one sample.
+    """
     X = np.asarray(as_windows(X))
     n_channels, n_times = model.preprocess.n_channels_in, model.n_times
-    if X.ndim == 2 and X.shape[1] == n_channels * n_times:
+    is_flat = X.ndim == 2 and X.shape[1] == n_channels * n_times
+    if is_flat or X.shape[1:] == model.given_shape:
         X = X.reshape(len(X), n_channels, n_times)
     if X.ndim != 3 or X.shape[1:] != (n_channels, n_times):
         raise WindowsError(

@@ -104,6 +104,11 @@ class ImageShape:
         return self.rows * self.columns
 
     @property
+    def n_rows(self):
+        """Rows of its largest matrix of activations, for a window."""
+        return self.n_voting * self.n_cells
+
+    @property
     def n_pooled(self):
         """Values that the head sees."""
         return self.layers[-1].n_out
@@ -138,6 +143,12 @@ class ImageShape:
             )
             n_in, grid = size.n_out, reduced
         return found
+
+    @property
+    def words(self):
+        """The network in a few words."""
+        grid = f"{self.rows} x {self.columns}"
+        return f"{len(self.layers)} convolutions on {grid} cells"
 
     def expected_arrays(self):
         """List type and shape of every constant, in order of use."""

@@ -86,10 +86,20 @@ class ProgramShape:
         return self.n_channels * self.n_patches
 
     @property
+    def n_rows(self):
+        """Rows of its matrices of activations, for a window."""
+        return self.n_tokens
+
+    @property
     def n_pooled(self):
         """Values that the head sees."""
         parts = self.n_channels if self.pooling == "channel" else 1
         return parts * self.embed_dim
+
+    @property
+    def words(self):
+        """The network in a few words."""
+        return f"{self.depth} blocks x {self.embed_dim}"
 
     def expected_arrays(self):
         """List type and shape of every constant, in order of use."""
