@@ -1,5 +1,7 @@
 """What the manifest says about input, labels and weights, and back from it."""
 
+import json
+
 import numpy as np
 
 from .._integer.program import (
@@ -97,18 +99,25 @@ def describe_classes(classes, probabilities=None):
     """
     classes = np.asarray(classes)
     values = classes.tolist()
-    if classes.dtype.kind not in _LABEL_KINDS or not all(
-        isinstance(value, str | int | float) for value in values
-    ):
+    if classes.dtype.kind not in _LABEL_KINDS or not all(map(_is_plain, values)):
         raise BundleError(
             f"labels of type {classes.dtype} cannot be written to the manifest; fit "
-            "the pipeline with texts or numbers as labels."
+            "the pipeline with texts that are Unicode, or finite numbers, as labels."
         )
     return {
         "dtype": "object" if classes.dtype == object else classes.dtype.str,
         "values": values,
         "probabilities": probabilities,
     }
+
+
+def _is_plain(value):
+    """Whether a label can be written to a JSON file."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, str | int | float)
 
 
 def read_classes(described):

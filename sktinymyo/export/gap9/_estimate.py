@@ -157,7 +157,12 @@ def estimate_gap9(pipeline_or_shape, *, profile="370MHz", l1_kb=100, l2_kb=1400)
     """
     check_choice("profile", profile, OPERATING_POINTS)
     check_memory(l1_kb, l2_kb)
-    return plan_pipeline(pipeline_or_shape, l1_kb, l2_kb, profile)
+    network = pipeline_or_shape
+    if not isinstance(network, ProgramShape):
+        from .._pipeline import read_pipeline
+
+        network = read_pipeline(network)
+    return plan_pipeline(network, l1_kb, l2_kb, profile)
 
 
 def check_memory(l1_kb, l2_kb):
@@ -166,14 +171,12 @@ def check_memory(l1_kb, l2_kb):
         check_number(name, value, minimum=1, integer=True)
 
 
-def plan_pipeline(pipeline_or_shape, l1_kb, l2_kb, profile):
-    """Plan and estimate a network, without looking at the arguments."""
-    shape, preprocess = pipeline_or_shape, None
-    if not isinstance(shape, ProgramShape):
+def plan_pipeline(network, l1_kb, l2_kb, profile):
+    """Plan and estimate an ExportedModel or a ProgramShape."""
+    shape, preprocess = network, None
+    if not isinstance(network, ProgramShape):
         from .._integer.lowering import shape_of
-        from .._pipeline import read_pipeline
 
-        model = read_pipeline(pipeline_or_shape)
-        shape, preprocess = shape_of(model), model.preprocess
+        shape, preprocess = shape_of(network), network.preprocess
     plan = plan_program(shape, int(l1_kb) * _KB, int(l2_kb) * _KB)
     return GAP9Estimate(plan, profile, preprocess)

@@ -123,10 +123,14 @@ def export_gap9(
     _require_packages()
     path = check_target(path, overwrite=overwrite)
 
-    # Whether it fits does not depend on the windows, and is known at once.
-    estimate = plan_pipeline(pipeline, l1_kb, l2_kb, profile)
+    from .._pipeline import read_pipeline
     from ..quantize import quantize
 
+    # Whether it fits does not depend on the windows, and is known at once;
+    # so is whether the labels can be written.
+    model = read_pipeline(pipeline)
+    describe_classes(model.classes)
+    estimate = plan_pipeline(model, l1_kb, l2_kb, profile)
     quantized = quantize(pipeline, X_calib, y_calib=y_calib)
     export = _Export(pipeline, quantized, estimate, X_calib, y_calib, reference, verify)
     write_bundle(path, export.fill, overwrite=overwrite)

@@ -214,6 +214,11 @@ def _call(command, complaint, *, timeout, data=None):
         done = subprocess.run(
             command, input=data, capture_output=True, timeout=timeout, check=False
         )
+    # Such as a folder for temporary files from which nothing may be started.
+    except OSError as error:
+        raise BuildError(
+            f"{complaint}: {command[0]} does not start ({error})."
+        ) from error
     except subprocess.TimeoutExpired:
         raise BuildError(
             f"{complaint}: {command[0]} took longer than {timeout:g} s."

@@ -72,7 +72,8 @@ _REFERENCE = {
 
 def _label(value):
     """Quote a label so that nothing in it is read as Markdown, and on one line."""
-    text = json.dumps(value) if isinstance(value, str) else str(value)
+    text = str(value)
+    text = text if text.isprintable() else json.dumps(text)
     fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
     return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
 

@@ -26,7 +26,7 @@ from sktinymyo.export.gap9 import (
 from sktinymyo.export.gap9 import _export as export_module
 from sktinymyo.export.gap9._contract import describe_weights
 from sktinymyo.export.gap9._host import missing_tools
-from sktinymyo.export.gap9._manifest import Check, hash_files
+from sktinymyo.export.gap9._manifest import Check, digest, hash_files
 from sktinymyo.export.gap9._writing import write_bundle
 from sktinymyo.weights import WeightsCard
 
@@ -71,6 +71,7 @@ def edit_manifest(bundle, change):
     path = bundle.path / "manifest.json"
     manifest = json.loads(path.read_text())
     change(manifest)
+    manifest["sha256"] = digest(manifest)
     path.write_text(json.dumps(manifest))
 
 
