@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from .._integer.program import trace_names
 from ._preprocess_cost import ORIGIN, preprocess_cycles
 
-__all__ = ["COEFFICIENTS", "OPERATING_POINTS", "CostEstimate", "LayerCost", "estimate"]
+__all__ = [
+    "COEFFICIENTS",
+    "OPERATING_POINTS",
+    "CostEstimate",
+    "LayerCost",
+    "digits",
+    "estimate",
+    "render_table",
+]
 
 # Share by which the cycles may be wrong. Two public results to which the coefficients
 # were not fitted come out 15 % and 22 % too low.
@@ -386,17 +394,17 @@ def _render_points(estimates):
             seconds, energy = item.seconds(point), item.millijoules(point)
             lines.append(
                 f"{item.coefficients:<14}{point:>8}"
-                f"{_digits(seconds[0]) + ' s':>12}{_range(seconds):>19}"
-                f"{_digits(energy[0]) + ' mJ':>12}{_range(energy):>19}"
+                f"{digits(seconds[0]) + ' s':>12}{_range(seconds):>19}"
+                f"{digits(energy[0]) + ' mJ':>12}{_range(energy):>19}"
             )
     return lines
 
 
 def _range(values):
-    return f"{_digits(values[1])} - {_digits(values[2])}"
+    return f"{digits(values[1])} - {digits(values[2])}"
 
 
-def _digits(number):
+def digits(number):
     """Write three digits of a positive number."""
     decimals = max(0, 2 - math.floor(math.log10(number)))
     return f"{number:.{decimals}f}"

@@ -3,7 +3,7 @@
 import textwrap
 
 from ..._optional import import_optional
-from ._cost import COEFFICIENTS, OPERATING_POINTS, render_table
+from ._cost import COEFFICIENTS, OPERATING_POINTS, digits, render_table
 from ._preprocess_cost import ORIGIN
 from ._tables import constant_bytes
 
@@ -289,9 +289,12 @@ def _draw_cost(axis, item, point):
             label = part.replace("_", " ")
             axis.barh(names, widths, left=left, color=color, label=label)
         left = [a + b for a, b in zip(left, widths, strict=True)]
+    # Else the axis would end where the longest bar does.
+    axis.use_sticky_edges = False
     axis.margins(x=0.02, y=0.02)
-    unit, factor = ("s", 1) if item.seconds(point)[0] >= 1 else ("ms", 1e3)
-    value, low, high = (f"{x * factor:.3g}" for x in item.seconds(point))
+    axis.set_xlim(left=0)
+    unit, factor = ("s", 1) if item.seconds(point)[2] >= 1 else ("ms", 1e3)
+    value, low, high = (digits(x * factor) for x in item.seconds(point))
     axis.set(
         xlabel=f"estimated time at {point} (ms)",
         title=f"{item.coefficients}: {value} {unit} ({low} to {high} {unit})",
