@@ -34,8 +34,8 @@ HEADS = (LogisticRegression, LinearDiscriminantAnalysis, LinearSVC, RidgeClassif
 _PROBABILISTIC = (LogisticRegression, LinearDiscriminantAnalysis)
 _SUPPORTED = (
     "EMGFilter, ChannelScaler and ChannelMapper before the network; TinyMyoClassifier, "
-    "AllConvNetClassifier, or TinyMyoEmbedder with an optional StandardScaler and one of "
-    "LogisticRegression, LinearDiscriminantAnalysis, LinearSVC and RidgeClassifier"
+    "AllConvNetClassifier, or TinyMyoEmbedder with an optional StandardScaler and one "
+    "of LogisticRegression, LinearDiscriminantAnalysis, LinearSVC and RidgeClassifier"
 )
 _INSTEAD = {
     EMGResampler: "resample recordings before windows are cut, and export the rest",
@@ -120,8 +120,8 @@ def read_pipeline(estimator):
     ----------
     estimator : TinyMyoClassifier, AllConvNetClassifier or sklearn.pipeline.Pipeline
         Fitted. In this order: any of EMGFilter, ChannelScaler and ChannelMapper;
-        TinyMyoClassifier, AllConvNetClassifier, or a TinyMyo embedding, an optional StandardScaler and
-        LogisticRegression, LinearDiscriminantAnalysis, LinearSVC or RidgeClassifier.
+        TinyMyoClassifier, AllConvNetClassifier, or a TinyMyo embedding, an optional
+        StandardScaler and LogisticRegression, LinearDiscriminantAnalysis, LinearSVC or RidgeClassifier.
 
     Returns
     -------
@@ -178,8 +178,8 @@ def _divide(steps):
     if not places:
         problems = [_unknown(name, step) for name, step in steps if not _known(step)]
         problems.append(
-            "no step is a TinyMyo network or AllConvNetClassifier; take a classifier, or a "
-            "TinyMyoEmbedder with a linear classifier behind it (of a search, pass its "
+            "no step is a TinyMyo network or AllConvNetClassifier; take one of their "
+            "classifiers, or a TinyMyoEmbedder with a linear classifier behind it (of a search, pass its "
             "best_estimator_)"
         )
         return [], None, [], problems

@@ -36,9 +36,9 @@ def quantize(pipeline, X_calib, *, y_calib=None, percentile=99.995, batch_size="
     ----------
     pipeline : TinyMyoClassifier, AllConvNetClassifier or sklearn.pipeline.Pipeline
         Fitted. EMGFilter, ChannelScaler and ChannelMapper may stand before a
-        TinyMyoClassifier or an AllConvNetClassifier, or before a TinyMyoEmbedder with an optional
-        StandardScaler and one of LogisticRegression, LinearDiscriminantAnalysis,
-        LinearSVC and RidgeClassifier.
+        TinyMyoClassifier or an AllConvNetClassifier, or before a TinyMyoEmbedder with
+        an optional StandardScaler and one of LogisticRegression,
+        LinearDiscriminantAnalysis, LinearSVC and RidgeClassifier.
     X_calib : array-like of shape (n_windows, n_channels, n_times) or \
             (n_windows, n_channels * n_times)
         Raw windows, as `pipeline` takes them: at least 8, better some hundred of all

@@ -1,4 +1,4 @@
-"""From a float network for images and its statistics to the constants of its program."""
+"""From a float network for images to the constants of its program."""
 
 import numpy as np
 

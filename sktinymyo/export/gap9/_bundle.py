@@ -35,55 +35,53 @@ _FOREIGN = (
 class GAP9Bundle:
     """A folder that :func:`export_gap9` wrote.
 
-        Parameters
-        ----------
-        path : str or path
-            The folder.
-        trust_sources : bool, default=False
-            Compile C sources that differ from those that this version of the package
-            generates, such as those of another version or your own. They run with your
-            rights: only for bundles that you trust.
+    Parameters
+    ----------
+    path : str or path
+        The folder.
+    trust_sources : bool, default=False
+        Compile C sources that differ from those that this version of the package
+        generates, such as those of another version or your own. They run with your
+        rights: only for bundles that you trust.
 
-        Attributes
-        ----------
-        path : Path
-            The folder.
-        manifest : dict
-            Contents of ``manifest.json``.
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    manifest : dict
+        Contents of ``manifest.json``.
 
-        Raises
-        ------
-        BundleError
-            If the folder is no bundle, or its manifest is damaged or names files outside
-            of it.
+    Raises
+    ------
+    BundleError
+        If the folder is no bundle, or its manifest is damaged or names files outside
+        of it.
 
-        Notes
-        -----
-        Checksums tell of damage, not of malice: whoever changes a bundle can change them
-        too. Therefore nothing is compiled but what this version of the package generates
-        from the weights and the shape, and nothing is unpickled.
+    Notes
+    -----
+    Checksums tell of damage, not of malice: whoever changes a bundle can change them
+    too. Therefore nothing is compiled but what this version of the package generates
+    from the weights and the shape, and nothing is unpickled.
 
-        Examples
-        --------
-        >>> import shutil
-    import tempfile
-    import weakref
-        >>> from pathlib import Path
-        >>> import numpy as np
-        >>> from sktinymyo import TinyMyoClassifier
-        >>> from sktinymyo.export.gap9 import GAP9Bundle, export_gap9
-        >>> y = np.arange(40) % 2
-        >>> X = np.random.default_rng(0).normal(size=(40, 2, 60)) * (1 + y)[:, None, None]
-        >>> classifier = TinyMyoClassifier("random", size="nano", tune="head")
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder) / "two"
-        ...     _ = export_gap9(classifier.fit(X, y), path, X, verify=False)
-        ...     bundle = GAP9Bundle(path)
-        ...     print(bundle.report())
-        Bundle for a GAP9
-        ...
-        2 channels x 60 samples, 6 tokens, width 48, 3 heads, 2 blocks, 2 classes: 0, 1
-        ...
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from sktinymyo import TinyMyoClassifier
+    >>> from sktinymyo.export.gap9 import GAP9Bundle, export_gap9
+    >>> y = np.arange(40) % 2
+    >>> X = np.random.default_rng(0).normal(size=(40, 2, 60)) * (1 + y)[:, None, None]
+    >>> classifier = TinyMyoClassifier("random", size="nano", tune="head")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "two"
+    ...     _ = export_gap9(classifier.fit(X, y), path, X, verify=False)
+    ...     bundle = GAP9Bundle(path)
+    ...     print(bundle.report())
+    Bundle for a GAP9
+    ...
+    2 channels x 60 samples, 6 tokens, width 48, 3 heads, 2 blocks, 2 classes: 0, 1
+    ...
     """
 
     def __init__(self, path, *, trust_sources=False):

@@ -4,12 +4,8 @@ import json
 
 import numpy as np
 
-from .._integer.program import (
-    IntegerProgram,
-    Preprocess,
-    ProgramShape,
-    expected_arrays,
-)
+from .._integer.program import IntegerProgram, Preprocess, expected_arrays
+from .._integer.shapes import shape_from_dict
 from ._manifest import BundleError
 
 __all__ = [
@@ -25,10 +21,10 @@ __all__ = [
 
 _LABEL_KINDS = "biufUO"
 # Far beyond any encoder: a damaged manifest shall not fill the memory.
-_MOST_DEPTH, _MOST_SIZE = 1000, 10**7
+_MOST_LAYERS, _MOST_SIZE = 10_000, 10**7
 
 
-def describe_input(program, X, card):
+def describe_input(program, X, card, given_shape=None):
     """Describe the windows that the program takes.
 
     Parameters
@@ -38,6 +34,8 @@ def describe_input(program, X, card):
         Windows of the calibration.
     card : WeightsCard or None
         Gives the sampling rate if no step knows it.
+    given_shape : tuple of (int, int) or None, default=None
+        Shape in which the pipeline takes a window, if it is not that of the program.
 
     Returns
     -------
@@ -48,6 +46,7 @@ def describe_input(program, X, card):
     strongest = np.abs(X).max(axis=(0, 2))
     return {
         "layout": "float32, channel by channel: (n_channels, n_times)",
+        "given_shape": None if given_shape is None else list(given_shape),
         "sfreq_hz": sfreq,
         "n_channels": before.n_channels_in,
         "n_times": shape.n_times,
@@ -167,7 +166,7 @@ def describe_weights(card):
 
 
 def read_shape(manifest):
-    """Make a ProgramShape of the manifest's "shape".
+    """Make a ProgramShape or ImageShape of the manifest's "shape".
 
     Raises
     ------
@@ -175,15 +174,24 @@ def read_shape(manifest):
         If it is none, or larger than any encoder.
     """
     try:
-        sizes = manifest["shape"].values()
-        if any(isinstance(v, int) and not 0 <= v <= _MOST_SIZE for v in sizes):
+        if any(not 0 <= size <= _MOST_SIZE for size in _numbers(manifest["shape"])):
             raise ValueError("a size is negative or too large")
-        shape = ProgramShape(**manifest["shape"])
-        if shape.depth > _MOST_DEPTH:
-            raise ValueError(f"depth={shape.depth} is too large")
-    except (TypeError, ValueError) as error:
+        shape = shape_from_dict(manifest["shape"])
+        if len(shape.trace_names()) > _MOST_LAYERS:
+            raise ValueError("it has too many layers")
+    except (TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"the shape in the manifest is damaged: {error}.") from error
     return shape
+
+
+def _numbers(fields):
+    """Yield the whole numbers of a dict, and of those in lists within."""
+    for value in fields.values():
+        if isinstance(value, int):
+            yield value
+        elif isinstance(value, list):
+            for entry in value[: _MOST_LAYERS + 1]:
+                yield from _numbers(entry)
 
 
 def read_program(manifest, plan, packed):
@@ -217,7 +225,7 @@ def read_program(manifest, plan, packed):
                 raise ValueError(f"the place of {name!r} does not fit its size")
             values = np.frombuffer(packed, dtype, n_values, offset).reshape(size)
             arrays[name] = values.astype(dtype.newbyteorder("="))
-            _check_constant(name, values)
+            _check_constant(name, values, shape)
         scales = manifest["scales"]
         return IntegerProgram(
             shape=shape,
@@ -234,7 +242,7 @@ def read_program(manifest, plan, packed):
         ) from error
 
 
-def _check_constant(name, values):
+def _check_constant(name, values, shape):
     """Refuse values with which the C program would leave its tables or divide by 0."""
     if name.endswith("shift") and not (1 <= values.min() and values.max() <= 62):
         raise ValueError(f"{name!r} is not between 1 and 62")
@@ -242,6 +250,8 @@ def _check_constant(name, values):
         raise ValueError(f"{name!r} is negative")
     if name == "exp_table" and values[0] == 0:
         raise ValueError(f"{name!r} starts with 0")
+    if name == "cells" and not (-1 <= values.min() <= values.max() < shape.n_channels):
+        raise ValueError(f"{name!r} names channels that do not exist")
 
 
 def read_preprocess(contract, shape):

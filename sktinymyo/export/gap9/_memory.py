@@ -222,6 +222,10 @@ class MemoryPlan:
                 return buffer
         raise KeyError(name)
 
+    def streamed_layers(self):
+        """List the layers whose constants come from L3 in every run."""
+        return list(dict.fromkeys(self.steps[t.step].layer for t in self.transfers))
+
     def moved(self):
         """Return the bytes moved between levels for one window, by all its runs."""
         names = ("L3-L2", "L2-L1", "L1-L2")

@@ -3,7 +3,9 @@
 import textwrap
 
 from ..._optional import import_optional
+from .._integer.image_program import ImageShape
 from ._cost import COEFFICIENTS, OPERATING_POINTS, digits, render_table
+from ._image_cost import IMAGE_ORIGIN
 from ._preprocess_cost import ORIGIN
 from ._tables import constant_bytes
 
@@ -17,6 +19,8 @@ _FAMILIES = {
     "attended": ("attended", "#F0E442"),
     "hidden layer": ("hidden", "#D55E00"),
     "weights (slabs)": ("slab", "#CC79A7"),
+    "maps": ("maps", "#56B4E9"),
+    "weights that stay": ("layers.", "#E69F00"),
     "input, output, tables": ("", "#999999"),
 }
 _CONSTANTS = "tables of the program"
@@ -31,6 +35,8 @@ _PARTS = {
     "start": "#555555",
     "filter": "#E69F00",
     "quantise": "#8C6D31",
+    "gather": "#56B4E9",
+    "vote": "#F0E442",
 }
 
 
@@ -56,8 +62,8 @@ def render_memory(plan):
         f"{'L1':<7}{_kb(peak['L1']):>12}{_kb(plan.l1_bytes):>12}",
         f"{'L2':<7}{_kb(peak['L2'] + tables):>12}{_kb(plan.l2_bytes):>12}",
         f"{'L3':<7}{_kb(peak['L3']):>12}{'':>12}",
-        f"L2: {_kb(peak['L2'])} of activations and slabs, {_kb(tables)} of tables. At "
-        f"least {_kb(plan.lower_bound)} must be",
+        f"L2: {_kb(peak['L2'])} of activations and weights, {_kb(tables)} of tables. "
+        f"At least {_kb(plan.lower_bound)} must be",
         f"alive at one time; the placement takes {plan.gap} bytes more. Not counted: "
         "code, stacks, the",
         "SDK, and the windows that are linked into the test program of the chip.",
@@ -70,17 +76,19 @@ def render_memory(plan):
     seen = set()
     for step in plan.steps:
         parameters = step.parameters
-        if step.kind in seen:
+        name = step.layer if step.kind == "convolution" else step.kind
+        if name in seen:
             continue
-        seen.add(step.kind)
+        seen.add(name)
         tokens = parameters.get("token_count", parameters.get("group_rows"))
         tile = parameters.get("row_tile", parameters.get("query_rows"))
         row = [parameters.get(name, "") for name in ("n_out", "out_tile", "slab")]
         lines.append(
-            f"{step.kind:<18}{tokens:>8}{tile:>8}{row[0]:>10}{row[1]:>8}{row[2]:>8}"
+            f"{name:<18}{tokens:>8}{tile:>8}{row[0]:>10}{row[1]:>8}{row[2]:>8}"
             f"{_kb(step.l1_bytes):>12}"
         )
-    lines.append(_attention_line(plan))
+    is_image = isinstance(plan.shape, ImageShape)
+    lines.append(_weights_line(plan) if is_image else _attention_line(plan))
     return "\n".join(lines)
 
 
@@ -92,6 +100,18 @@ def _attention_line(plan):
                 return "Keys and values of a head stay in L1."
             return f"Keys and values of a head come to L1 in blocks of {keys} tokens."
     return "There is no attention."
+
+
+def _weights_line(plan):
+    layers = plan.streamed_layers()
+    if not layers:
+        return (
+            "All weights stay in L2: they are read from L3 once, not for every image."
+        )
+    return _wrap(
+        f"The weights of {', '.join(layers)} come from L3 for every image; those of the "
+        "other layers stay in L2."
+    )
 
 
 def render_report(manifest, plan, estimates, point):
@@ -109,13 +129,10 @@ def render_report(manifest, plan, estimates, point):
     -------
     text : str
     """
-    shape, weights = manifest["shape"], manifest["weights"]
+    weights, classes = manifest["weights"], manifest["classes"]["values"]
     sections = {
         "Network": _wrap(
-            f"{shape['n_channels']} channels x {shape['n_times']} samples, "
-            f"{plan.shape.n_tokens} tokens, width {shape['embed_dim']}, "
-            f"{shape['n_heads']} heads, {shape['depth']} blocks, "
-            f"{shape['n_classes']} classes: {_names(manifest['classes']['values'])}"
+            f"{_network_line(plan.shape)}, {len(classes)} classes: {_names(classes)}"
         ),
         "Memory": render_memory(plan),
         "Time and energy of a window": _render_cost(estimates, point),
@@ -131,6 +148,16 @@ def render_report(manifest, plan, estimates, point):
     return "\n\n".join(["Bundle for a GAP9\n=================", *parts]) + "\n"
 
 
+def _network_line(shape):
+    size = f"{shape.n_channels} channels x {shape.n_times} samples"
+    if isinstance(shape, ImageShape):
+        return f"{size}, {shape.words}, {shape.n_voting} images vote"
+    return (
+        f"{size}, {shape.n_tokens} tokens, width {shape.embed_dim}, {shape.n_heads} "
+        f"heads, {shape.depth} blocks"
+    )
+
+
 def _render_cost(estimates, point):
     origins = "; ".join(
         f"{item.coefficients!r}: {COEFFICIENTS[item.coefficients].origin}"
@@ -141,6 +168,8 @@ def _render_cost(estimates, point):
         f"{estimates[0].error:.0%} off in either direction. Coefficients: {origins}; "
         f"preprocessing: {ORIGIN}."
     )
+    if estimates[0].n_images is not None:
+        words += f" {IMAGE_ORIGIN.capitalize()}."
     return f"{_wrap(words)}\n\n{render_table(estimates, point)}"
 
 

@@ -70,25 +70,54 @@ static void load_map(const net_step *step, const tile *own, gathering *work)
                 n_bytes);
 }
 
+typedef struct {
+    product what;
+    to_map how;
+    int n_rows;
+} convolution;
+
+/* The cores take different rows, or where these are few, different outputs: a kernel
+ * that gets one row or one output multiplies slowly. */
+static void run_convolution(void *argument, int part, int n_parts)
+{
+    const convolution *work = argument;
+    if (work->n_rows >= 2 * n_parts || n_parts == 1) {
+        const share own = share_of(work->n_rows, part, n_parts);
+        multiply(&work->what, own.first, own.last, finish_map, &work->how);
+        return;
+    }
+    const share fours = share_of((work->what.n_outputs + 3) / 4, part, n_parts);
+    const int first = 4 * fours.first;
+    product what = work->what;
+    to_map how = work->how;
+    what.n_outputs = smaller(4 * fours.last, what.n_outputs) - first;
+    if (what.n_outputs <= 0) return;
+    what.weight += first * what.depth;
+    what.bias += first;
+    how.multiplier += first, how.shift += first, how.out += first;
+    multiply(&what, 0, work->n_rows, finish_map, &how);
+}
+
 void run_tile(const net_step *step, const tile *own)
 {
     const net_layout *cut = step->cut;
     /* The zero point of the input is that of the layer before. */
     const int32_t zero = step == net_steps ? NET_INPUT_ZERO : step[-1].zero;
     gathering work = {cut, cut->convolution, own->row, own->n_rows, 0, (int8_t)zero};
-    const product what = {.rows = l1(cut->l1_input),
-                          .weight = l1(cut->l1_weight),
-                          .bias = l1(cut->l1_bias),
-                          .row_stride = cut->n_in,
-                          .depth = cut->n_in,
-                          .n_outputs = own->n_outputs};
-    const to_map how = {l1(cut->l1_multiplier), l1(cut->l1_shift), l1(cut->l1_output),
-                        own->n_outputs, step->zero};
+    convolution sums = {{.rows = l1(cut->l1_input),
+                         .weight = l1(cut->l1_weight),
+                         .bias = l1(cut->l1_bias),
+                         .row_stride = cut->n_in,
+                         .depth = cut->n_in,
+                         .n_outputs = own->n_outputs},
+                        {l1(cut->l1_multiplier), l1(cut->l1_shift), l1(cut->l1_output),
+                         own->n_outputs, step->zero},
+                        own->n_rows};
     load_map(step, own, &work);
     hal_parallel(run_gather, &work);
-    multiply_in_parallel(&what, own->n_rows, finish_map, &how);
+    hal_parallel(run_convolution, &sums);
     hal_copy_out(l2(step->output + (uint32_t)(own->row * cut->n_out + own->output)),
-                 how.out, (uint32_t)own->n_outputs, (uint32_t)own->n_rows,
+                 sums.how.out, (uint32_t)own->n_outputs, (uint32_t)own->n_rows,
                  (uint32_t)cut->n_out);
 }
 
