@@ -40,6 +40,7 @@ LAYERS = [
     (2, {"_linear_head"}, {"numpy", "torch", "sklearn", "threadpoolctl"}, set()),
     (2, {"_contract"}, set(), set()),
     (3, {"_training"}, {"numpy", "torch", "skorch", "sklearn", "tqdm"}, None),
+    (3, {"engines"}, {"numpy", "torch"}, {"_torch", "nn"}),
     (4, {"preprocessing"}, {"numpy", "scipy", "sklearn"}, {"signal"}),
     (
         4,
@@ -61,6 +62,9 @@ INSIDE_FUNCTIONS_ONLY = {
     ("signal/windows.py", "pandas"),
     ("weights", "huggingface_hub"),
     ("utils", "pytest"),
+    ("engines", "onnx"),
+    ("engines", "onnxruntime"),
+    ("engines", "openvino"),
     ("export", "onnx"),
     ("export", "onnxruntime"),
     ("export", "skl2onnx"),
