@@ -7,6 +7,7 @@ scikit-learn users would catch (``ValueError``, ``ImportError``,
 
 __all__ = [
     "DatasetNotFoundError",
+    "EngineError",
     "LeakageWarning",
     "OptionalDependencyError",
     "SktinymyoError",
@@ -42,6 +43,10 @@ class WeightsNotFoundError(SktinymyoError, FileNotFoundError):
 
 class UnsafeFileError(WeightsError):
     """A file that could run code when opened (a pickle) was refused."""
+
+
+class EngineError(SktinymyoError, RuntimeError):
+    """An engine does not compute on this machine what torch computes."""
 
 
 class DatasetNotFoundError(SktinymyoError, FileNotFoundError):
