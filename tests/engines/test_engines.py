@@ -71,6 +71,17 @@ def test_generations_of_positions(engine, precision, position):
     assert difference < (1e-5 if precision == "float32" else 0.05)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("shape", [(1, 3), (3, 27), (1, 60), (9, 20), (3, 60)])
+def test_few_tokens(engine, shape):
+    """Numbers of tokens, heads and windows that are the same (three)."""
+    X = np.random.default_rng(0).normal(size=(7, *shape))
+    for batch_size in ("auto", 1, 3):
+        model = TinyMyoEmbedder(**OPTIONS, batch_size=batch_size).fit(X)
+        exact = model.transform(X)
+        assert distance(model.set_params(engine=engine).transform(X), exact) < 1e-5
+
+
 @pytest.mark.parametrize(("engine", "precision"), EVERY)
 @pytest.mark.parametrize("flat", [False, True])
 def test_heads(engine, precision, flat, X):
