@@ -10,7 +10,13 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from sktinymyo import TinyMyoClassifier, TinyMyoEmbedder, TinyMyoRegressor
+from sktinymyo import (
+    TinyMyoClassifier,
+    TinyMyoEmbedder,
+    TinyMyoRegressor,
+    sliding_windows,
+)
+from sktinymyo.datasets import load_packed
 from sktinymyo.engines import _engine
 from sktinymyo.engines._activations import sample_rows
 from sktinymyo.exceptions import EngineError, OptionalDependencyError
@@ -228,3 +234,27 @@ def test_wrong_numbers_are_refused(precision, X, monkeypatch):
     model = TinyMyoEmbedder(**OPTIONS, engine="openvino", precision=precision).fit(X)
     with pytest.raises(EngineError, match="engine='torch'"):
         model.transform(X)
+
+
+@pytest.mark.slow
+def test_accuracy_on_real_recordings(data_folder):
+    """int8 loses at most a point of accuracy, on sessions after those of the fit."""
+    bunch = load_packed("ciil", data_folder)
+    chosen = np.flatnonzero(bunch.meta["subject"] == bunch.meta["subject"].min())
+    X, y, meta = sliding_windows(
+        [bunch.recordings[i] for i in chosen],
+        bunch.sfreq,
+        0.2,
+        0.1,
+        labels=[bunch.target[i] for i in chosen],
+        meta=bunch.meta.iloc[chosen],
+    )
+    first = (meta["session"] == meta["session"].min()).to_numpy()
+    exact = TinyMyoClassifier("tinymyo-open-small", tune="head", random_state=0)
+    expected = exact.fit(X[first], y[first]).predict(X[~first])
+    accuracy = np.mean(expected == y[~first])
+    for engine in ENGINES:
+        model = clone(exact).set_params(engine=engine, precision="int8")
+        found = model.fit(X[first], y[first]).predict(X[~first])
+        assert np.mean(found == y[~first]) >= accuracy - 0.01
+        assert np.mean(found == expected) > 0.98
