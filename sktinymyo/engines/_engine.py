@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from .._optional import import_optional
-from .._torch import threads_worth
+from .._torch import enough_threads, threads_worth
 from ..exceptions import EngineError
 from ..nn import micro_batch_size
 from ._forms import OnnxruntimeWriter, OpenvinoWriter, write_network
@@ -152,14 +152,16 @@ class Engine:
     def _compare(self, module, examples):
         """Return the largest difference to torch; refuse one that is a fault."""
         windows = self.scaler.to_tensor(examples)
-        windows = windows.to(next(module.parameters()).device)
+        device = next(module.parameters()).device
+        windows = windows.to(device)
+        n_tokens = len(windows) * self._form[0] * self._form[1]
         # Full batches and a window alone, each of which may be compiled by itself.
         n_windows = -(-len(examples) // self._step) * self._step
         rows = np.arange(n_windows) % len(examples)
         difference = 0.0
         kinds = ("tokens",) if module.model_head is None else ("tokens", "head")
         for kind in kinds:
-            with torch.inference_mode():
+            with torch.inference_mode(), enough_threads(n_tokens, self.config, device):
                 exact = module.encode(windows) if kind == "tokens" else module(windows)
             exact = exact.float().cpu().numpy()
             exact = exact[:, :, : self._form[1]] if kind == "tokens" else exact
