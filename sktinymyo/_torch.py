@@ -28,6 +28,7 @@ __all__ = [
     "resolve_device",
     "resolve_precision",
     "rounding_of",
+    "threads_worth",
     "windows_per_call",
 ]
 
@@ -183,6 +184,12 @@ def limited_threads(n_products, device):
     return _openmp().limit(limits=wanted)
 
 
+def threads_worth(n_tokens, config):
+    """Return how many threads a forward pass is worth, at most the caller's number."""
+    work = n_tokens * config.embed_dim * config.mlp_dim
+    return max(1, min(work // _PRODUCTS_PER_THREAD, torch.get_num_threads()))
+
+
 @dataclass
 class WindowScaler:
     """Bring the channels of windows to zero mean and unit standard deviation.
@@ -288,6 +295,8 @@ class ModuleRunner:
         self.module = module.eval().requires_grad_(False)
         self.scaler = scaler
         self._packed = {}
+        # What others keep for as long as the module stays the same.
+        self.kept = {}
         self._digest = None
         self._lock = threading.Lock()
 

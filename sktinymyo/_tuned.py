@@ -124,6 +124,7 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
             self._set_encoder(X, module, card, source, sample_weight)
             module.model_head = self._new_head(make_generator(seed + 1)).float()
         self._runner = ModuleRunner(module, self._scaler())
+        self._int8 = None
         self._head_is_new = True
         self.history_ = []
 
@@ -134,6 +135,9 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
                 module, history = self._train(
                     X, targets, sample_weight, groups, loss, stratify
                 )
+                runner = ModuleRunner(module, self._scaler())
+                seen = X if sample_weight.all() else X[sample_weight > 0]
+                int8 = self._learn_int8(runner, seen, self._int8)
         except BaseException:
             if self._head_is_new:
                 self._forget()
@@ -141,7 +145,7 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
         self._head_is_new = False
         if self.tune != "head":
             self._encoder_source = None
-        self._runner = ModuleRunner(module, self._scaler())
+        self._runner, self._int8 = runner, int8
         offset = len(self.history_)
         for row in history:
             row["epoch"] += offset
@@ -243,7 +247,7 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
             patience=self.patience if self.validation_fraction is not None else None,
             augment=None if on_features else self.augment,
             device=device,
-            precision=resolve_precision(self.precision, device, training=True),
+            precision=resolve_precision(self._torch_precision(), device, training=True),
             seed=seed,
             verbose=self.verbose,
         )
@@ -268,7 +272,7 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
         rows = data.training
         if len(rows) > _MOST_WINDOWS_OF_START:
             rows = np.sort(rng.choice(rows, _MOST_WINDOWS_OF_START, replace=False))
-        features = self._embed(X[rows], "channel")
+        features = self._embed(X[rows], "channel", with_torch=True)
         weights = sample_weight[rows]
         mean, std = moments(features, np.arange(len(rows)), weights)
         features -= mean
@@ -285,11 +289,11 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
 
         head = module.model_head
         if plan.loss != "cross-entropy":
-            features = self._embed(X, None)
+            features = self._embed(X, None, with_torch=True)
             data.windows = lambda rows: torch.from_numpy(features[rows])
             head.requires_grad_(True)
             return train(head, data, plan)
-        features = self._embed(X, "channel")
+        features = self._embed(X, "channel", with_torch=True)
         mean, std = moments(features, data.training, data.weights)
         features -= mean
         features /= std

@@ -9,6 +9,7 @@ __all__ = [
     "BuildError",
     "BundleError",
     "DatasetNotFoundError",
+    "EngineError",
     "LeakageWarning",
     "OptionalDependencyError",
     "PlanError",
@@ -45,6 +46,10 @@ class WeightsNotFoundError(SktinymyoError, FileNotFoundError):
 
 class UnsafeFileError(WeightsError):
     """A file that could run code when opened (a pickle) was refused."""
+
+
+class EngineError(SktinymyoError, RuntimeError):
+    """An engine does not compute on this machine what torch computes."""
 
 
 class DatasetNotFoundError(SktinymyoError, FileNotFoundError):

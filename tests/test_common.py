@@ -72,6 +72,14 @@ INSTANCES = [
     TinyMyoRegressor(**LEARNS),
 ]
 
+# The same checks where another engine than torch predicts.
+ENGINE_INSTANCES = [
+    TinyMyoClassifier(**LEARNS, engine="onnxruntime"),
+    TinyMyoEmbedder(**TINY, engine="openvino"),
+    TinyMyoEmbedder(**TINY, engine="onnxruntime", precision="int8"),
+    TinyMyoRegressor(**LEARNS, engine="onnxruntime"),
+]
+
 # Our checks, on other settings too: they take other paths through the code.
 WINDOWS_INSTANCES = [
     AllConvNetClassifier(**CONVOLUTIONS),
@@ -195,6 +203,13 @@ def test_scikit_learn(estimator, check):
         pytest.skip("runs in test_arrays_under_dispatch")
 
 
+@pytest.mark.slow
+@cases(ENGINE_INSTANCES)
+def test_scikit_learn_with_engines(estimator, check):
+    pytest.importorskip(estimator.engine)
+    test_scikit_learn(estimator, check)
+
+
 def test_arrays_under_dispatch():
     """The checks left out above need a variable set before SciPy is imported."""
     command = [sys.executable, "-m", "pytest", __file__, "-q", "-k", "check_array_api"]
@@ -232,6 +247,15 @@ def test_weights_are_repetitions(kind):
     WINDOWS_INSTANCES, expected_failed_checks=expected_windows_failures
 )
 def test_windows(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_windows_checks(
+    ENGINE_INSTANCES, expected_failed_checks=expected_windows_failures
+)
+def test_windows_with_engines(estimator, check):
+    pytest.importorskip(estimator.engine)
     check(estimator)
 
 

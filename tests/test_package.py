@@ -40,6 +40,7 @@ LAYERS = [
     (2, {"_linear_head"}, {"numpy", "torch", "sklearn", "threadpoolctl"}, set()),
     (2, {"_contract"}, set(), set()),
     (3, {"_training"}, {"numpy", "torch", "skorch", "sklearn", "tqdm"}, None),
+    (3, {"engines"}, {"numpy", "torch"}, {"_torch", "nn"}),
     (4, {"preprocessing"}, {"numpy", "scipy", "sklearn"}, {"signal"}),
     (
         4,
@@ -69,6 +70,9 @@ INSIDE_FUNCTIONS_ONLY = {
     ("signal/windows.py", "pandas"),
     ("weights", "huggingface_hub"),
     ("utils", "pytest"),
+    ("engines", "onnx"),
+    ("engines", "onnxruntime"),
+    ("engines", "openvino"),
     ("export", "onnx"),
     ("export", "onnxruntime"),
     ("export", "skl2onnx"),
@@ -209,7 +213,14 @@ def loaded_after(statement):
         ),
         (
             "from sktinymyo import TinyMyoClassifier",
-            {"matplotlib", "huggingface_hub", "onnx", "onnxruntime", "dask"},
+            {
+                "matplotlib",
+                "huggingface_hub",
+                "onnx",
+                "onnxruntime",
+                "openvino",
+                "dask",
+            },
         ),
     ],
     ids=["package", "preprocessing", "datasets", "estimators"],
@@ -329,7 +340,8 @@ def test_dependencies_have_lower_bounds_only(project):
         operators = {specifier.operator for specifier in requirement.specifier}
         own = requirement.name == "sktinymyo"
         assert operators == (set() if own else {">="}), line
-    expected = {"export", "hub", "plot", "data", "dask", "docs", "dev"}
+    expected = {"onnxruntime", "openvino"}
+    expected |= {"export", "hub", "plot", "data", "dask", "docs", "dev"}
     assert expected <= set(extras)
 
 

@@ -10,9 +10,9 @@ import threading
 import numpy as np
 
 from .._optional import import_optional
+from ..engines._graph import GraphWriter
 from ..exceptions import UnsupportedStepError, WindowsError
 from ._onnx_features import write_features
-from ._onnx_graph import GraphWriter
 from ._onnx_preprocessing import (
     write_filter,
     write_mapper,

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..engines._ranges import affine
 from ..exceptions import UnsupportedStepError
-from ._onnx_calibration import affine, observe
+from ._onnx_calibration import observe
 
 __all__ = ["block_outputs", "quantize_graph"]
 

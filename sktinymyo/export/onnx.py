@@ -8,9 +8,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._optional import import_optional
 from .._validation import check_number, check_truth
+from ..engines._graph import HIGHEST_OPSET, LOWEST_OPSET
 from ..exceptions import SktinymyoError, UnsupportedStepError, WindowsError
 from ._onnx_converters import register_converters
-from ._onnx_graph import HIGHEST_OPSET, LOWEST_OPSET
 from ._onnx_int8 import QuantizationReport, quantize_onnx, read_quantization
 from ._onnx_session import (
     INPUT,

@@ -19,11 +19,8 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("skl2onnx")
 
-from sktinymyo.export._onnx_calibration import (  # noqa: E402
-    CALIBRATIONS,
-    Observed,
-    affine,
-)
+from sktinymyo.engines._ranges import Observed, affine  # noqa: E402
+from sktinymyo.export._onnx_calibration import CALIBRATIONS  # noqa: E402
 from sktinymyo.export._onnx_session import make_session, run_graph  # noqa: E402
 from sktinymyo.export.onnx import (  # noqa: E402
     quantize_onnx,

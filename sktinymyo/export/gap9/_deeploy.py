@@ -6,12 +6,11 @@ only: the graph is float32, for one window, pools by a product with a constant r
 has GELU in the tanh form.
 """
 
-from collections import Counter
-from types import SimpleNamespace
-
 import numpy as np
 
 from ..._optional import import_optional
+from ...engines._graph import GraphParts, GraphWriter
+from ...engines._network import NetworkWriter
 
 __all__ = ["deeploy_graph"]
 
@@ -19,31 +18,13 @@ OPSET = 20
 _IR_VERSION = 9
 
 
-class _Container:
-    """Takes nodes and constants, and gives names that occur once."""
-
-    target_opset = OPSET
-
-    def __init__(self):
-        self.nodes, self.constants, self._seen = [], [], Counter()
-
-    def get_unique_variable_name(self, name):
-        self._seen[name] += 1
-        return f"{name}_{self._seen[name]}"
-
-    def get_unique_operator_name(self, name):
-        return self.get_unique_variable_name(f"{name}_node")
+class _Container(GraphParts):
+    """Writes GELU in the form that Deeploy knows."""
 
     def add_node(self, operator, inputs, outputs, *, name, **attributes):
-        from onnx import helper
-
         if operator == "Gelu":
             attributes["approximate"] = "tanh"
-        node = helper.make_node(operator, inputs, outputs, name=name, **attributes)
-        self.nodes.append(node)
-
-    def add_initializer(self, name, _type, _shape, tensor):
-        self.constants.append(tensor)
+        super().add_node(operator, inputs, outputs, name=name, **attributes)
 
 
 def deeploy_graph(model):
@@ -67,21 +48,9 @@ def deeploy_graph(model):
     onnx = import_optional("onnx", extra="export", purpose="the graph for Deeploy")
     from onnx import TensorProto, helper
 
-    from .._onnx_graph import GraphWriter
-    from .._onnx_tinymyo import _Network
-
-    container = _Container()
+    container = _Container(OPSET)
     graph = GraphWriter(container, container)
-    network = _Network(
-        graph,
-        SimpleNamespace(
-            config_=model.config,
-            module_=model.encoder,
-            n_channels_in_=model.n_channels,
-            n_times_in_=model.n_times,
-            _scale=None,
-        ),
-    )
+    network = NetworkWriter(graph, model.encoder, model.n_channels, model.n_times)
     embedding = network.pooled(network.tokens("input"), model.pooling)
     weight, bias = (
         array.astype(np.float32) for array in (model.head_weight, model.head_bias)
