@@ -13,6 +13,7 @@ from .._optional import import_optional
 from ..engines._graph import GraphWriter
 from ..exceptions import UnsupportedStepError, WindowsError
 from ._onnx_features import write_features
+from ._onnx_images import write_votes
 from ._onnx_preprocessing import (
     write_filter,
     write_mapper,
@@ -32,6 +33,7 @@ WINDOWS_TO_WINDOWS = {
 }
 OWN_STEPS = (
     *WINDOWS_TO_WINDOWS,
+    "AllConvNetClassifier",
     "TimeDomainFeatures",
     "TinyMyoClassifier",
     "TinyMyoEmbedder",
@@ -42,6 +44,8 @@ _CLASSIFIER_OPTIONS = {
     "nocl": [True, False],
     "raw_scores": [True, False],
 }
+# Votes are no scores of which probabilities are made.
+_VOTE_OPTIONS = {name: _CLASSIFIER_OPTIONS[name] for name in ("zipmap", "nocl")}
 _LOCK = threading.Lock()
 _REGISTERED = []
 
@@ -77,6 +81,7 @@ def register_converters():
 def _registrations():
     """Yield class, shape calculator, converter and options of every estimator."""
     from .. import preprocessing
+    from .._all_conv_net import AllConvNetClassifier
     from .._classifier import TinyMyoClassifier
     from .._embedder import TinyMyoEmbedder
     from .._regressor import TinyMyoRegressor
@@ -88,6 +93,8 @@ def _registrations():
     yield TinyMyoEmbedder, _shape_embedder, _convert_embedder, None
     options = _CLASSIFIER_OPTIONS
     yield TinyMyoClassifier, _shape_classifier, _convert_classifier, options
+    convert = _convert_images
+    yield AllConvNetClassifier, _shape_classifier, convert, _VOTE_OPTIONS
     yield TinyMyoRegressor, _shape_regressor, _convert_regressor, None
     yield ArmbandAlignedClassifier, _refuse_aligned, _convert_windows, options
 
@@ -266,9 +273,21 @@ def _convert_classifier(scope, operator, container):
     logits = write_logits(graph, x, estimator, into=scores if raw else None)
     if not raw:
         graph.node("Softmax", logits, name="probabilities", axis=-1, into=scores)
-    best = graph.node("ArgMax", logits, name="best", axis=1, keepdims=0)
+    _write_label(graph, scope, estimator, logits, label)
+
+
+def _convert_images(scope, operator, container):
+    graph, estimator = GraphWriter(scope, container), operator.raw_operator
+    label, scores = (output.full_name for output in operator.outputs)
+    write_votes(graph, _input(operator, graph), estimator, scores)
+    _write_label(graph, scope, estimator, scores, label)
+
+
+def _write_label(graph, scope, estimator, scores, into):
+    """Write the label of the first of the largest scores."""
+    best = graph.node("ArgMax", scores, name="best", axis=1, keepdims=0)
     labels = graph.constant(_labels(scope, estimator), "classes")
-    graph.node("Gather", labels, best, name="label", axis=0, into=label)
+    graph.node("Gather", labels, best, name="label", axis=0, into=into)
 
 
 def _refuse_aligned(operator):

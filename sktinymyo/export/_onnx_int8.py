@@ -40,8 +40,8 @@ class QuantizationReport:
     accuracy_float, accuracy_int8 : float or None
         Share of right labels; None without labels to compare with.
     signal_to_noise : dict of str to float
-        Power of the float32 values over that of the error, in dB, after each block
-        (``"block0"``, ...) and of the output (``"output"``).
+        Power of the float32 values over that of the error, in dB, after each block or
+        convolution (``"block0"``, ...) and of the output (``"output"``).
     bytes_float, bytes_int8 : int
         Sizes of the graphs.
     ms_float, ms_int8 : float
@@ -102,9 +102,10 @@ def quantize_onnx(
 ):
     """Make an int8 graph of a float32 graph, and compare the two.
 
-    The linear maps of the blocks, nearly all of the size and most of the work, get
-    int8 weights with one scale for each output and uint8 inputs (quantise and
-    dequantise nodes, which onnxruntime turns into int8 products). LayerNorm, softmax,
+    The linear maps of the blocks, and all convolutions but the first of an
+    AllConvNetClassifier, nearly all of the size and most of the work, get int8 weights
+    with one scale for each output and uint8 inputs (quantise and dequantise nodes,
+    which onnxruntime turns into int8 products). LayerNorm, softmax,
     the residual stream, the first map, the head and all steps outside the network stay
     in float32: they cost little and would lose most.
 
@@ -145,7 +146,7 @@ def quantize_onnx(
     Raises
     ------
     UnsupportedStepError
-        If the graph holds no TinyMyo network.
+        If the graph holds no network of this package.
     OptionalDependencyError
         If onnx or onnxruntime is not installed.
     ValueError

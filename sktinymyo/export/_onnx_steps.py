@@ -63,14 +63,17 @@ def fitted_steps(estimator):
 
 
 def counting_features(estimator):
-    """Return the names of features that jump where a sample is close to a limit."""
-    return sorted(
-        name
-        for _, step, _ in fitted_steps(estimator)
-        if type(step).__name__ == "TimeDomainFeatures"
-        for name in step.features_
-        if name in COUNTS
-    )
+    """Return the names of features that jump where a sample is close to a limit.
+
+    "votes" stands for the votes of an AllConvNetClassifier.
+    """
+    names = set()
+    for _, step, _ in fitted_steps(estimator):
+        if type(step).__name__ == "TimeDomainFeatures":
+            names.update(name for name in step.features_ if name in COUNTS)
+        if type(step).__name__ == "AllConvNetClassifier" and step.vote != 1:
+            names.add("votes")
+    return sorted(names)
 
 
 def check_steps(estimator):
@@ -146,6 +149,8 @@ def _reason(step, is_end):
             "a graph gives its labels, not the embedding that later steps need. Save "
             "its encoder with save_weights and use it in a TinyMyoEmbedder."
         )
+    if name == "AllConvNetClassifier" and not is_end:
+        return "a graph gives its votes, not what later steps need; leave these out."
     if name in OWN_STEPS or _known_to_skl2onnx(step):
         return None
     return (

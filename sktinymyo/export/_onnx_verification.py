@@ -26,7 +26,8 @@ METHOD = "sktinymyo.method"
 # Larger differences are no longer those of rounding.
 _FAULT = 0.1
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
-# Of windows with counted features, this share (and one window) may differ by a count.
+# This share of windows with counted features or votes (and one window) may differ by
+# a count.
 _SHARE_OF_JUMPS = 0.01
 _SEED = 0
 
@@ -53,8 +54,8 @@ class ExportReport:
         Windows compared.
     n_above : int
         Windows of which a value differs by more than `tolerance`. Not zero only
-        where features are counted (zero crossings and the like) and a sample is as
-        close to the limit as rounding.
+        where features (zero crossings and the like) or votes are counted and a sample
+        is as close to the limit as rounding.
     label_agreement : float or None
         Share of windows with the same label; None if the output has no labels.
     n_bytes : int
@@ -211,6 +212,11 @@ def _refuse(report, estimator):
         advice = (
             f"The estimator itself computes with precision={rounded.pop()!r}: export "
             "it after set_params(precision='float32')."
+        )
+    elif counted == ["votes"]:
+        advice = (
+            "A sample whose two largest outputs differ by rounding alone votes for "
+            "either class. " + advice
         )
     elif counted:
         advice = (

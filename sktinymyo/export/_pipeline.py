@@ -121,7 +121,8 @@ def read_pipeline(estimator):
     estimator : TinyMyoClassifier, AllConvNetClassifier or sklearn.pipeline.Pipeline
         Fitted. In this order: any of EMGFilter, ChannelScaler and ChannelMapper;
         TinyMyoClassifier, AllConvNetClassifier, or a TinyMyo embedding, an optional
-        StandardScaler and LogisticRegression, LinearDiscriminantAnalysis, LinearSVC or RidgeClassifier.
+        StandardScaler and LogisticRegression, LinearDiscriminantAnalysis, LinearSVC
+        or RidgeClassifier.
 
     Returns
     -------
@@ -178,9 +179,9 @@ def _divide(steps):
     if not places:
         problems = [_unknown(name, step) for name, step in steps if not _known(step)]
         problems.append(
-            "no step is a TinyMyo network or AllConvNetClassifier; take one of their "
-            "classifiers, or a TinyMyoEmbedder with a linear classifier behind it (of a search, pass its "
-            "best_estimator_)"
+            "no step is a TinyMyo network or AllConvNetClassifier; take one of them, "
+            "or a TinyMyoEmbedder with a linear classifier behind it (of a search, "
+            "pass its best_estimator_)"
         )
         return [], None, [], problems
     at = places[0]

@@ -7,7 +7,7 @@ from .convolution import gather
 from .image_lowering import image_shape_of
 from .statistics import Statistics
 
-__all__ = ["collect_image_statistics", "image_trace"]
+__all__ = ["collect_image_statistics", "image_trace", "images_of"]
 
 # Samples beside one another are nearly the same image: some thousand, spread over all
 # windows, show the ranges.
@@ -32,8 +32,8 @@ def _layers_of(model, images):
     return layers
 
 
-def _images_of(model, windows):
-    """Lay samples (n, n_channels, n_images) out, (n, n_images, rows, columns)."""
+def images_of(model, windows):
+    """Lay scaled samples (n, n_channels, n_images) out as images."""
     values = np.pad(windows.swapaxes(1, 2), ((0, 0), (0, 0), (0, 1)))
     return np.ascontiguousarray(values[:, :, model.cells], dtype=np.float32)
 
@@ -53,7 +53,7 @@ def image_trace(model, windows):
     layers : dict of str to ndarray
         Names and shapes are those of a trace of the integer program.
     """
-    images = _images_of(model, windows[:, :, model.n_times - model.n_voting :])
+    images = images_of(model, windows[:, :, model.n_times - model.n_voting :])
     n_windows, n_voting = images.shape[:2]
     layers = _layers_of(model, images.reshape(-1, *model.cells.shape))
     layers = {
@@ -98,7 +98,7 @@ def collect_image_statistics(model, windows, rng):
     n_batches = -(-len(frames) // _IMAGES_PER_BATCH)
     statistics, sizes = Statistics(), image_shape_of(model).convolutions
     for start in range(0, len(frames), _IMAGES_PER_BATCH):
-        images = _images_of(model, frames[start : start + _IMAGES_PER_BATCH])[:, 0]
+        images = images_of(model, frames[start : start + _IMAGES_PER_BATCH])[:, 0]
         layers = _layers_of(model, images)
         source = "input"
         for size in sizes:

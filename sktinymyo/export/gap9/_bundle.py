@@ -235,7 +235,8 @@ class GAP9Bundle:
         Returns
         -------
         logits : ndarray of int32, shape (n_windows, n_classes)
-            In units of 2**-16.
+            In units of 2**-16; of a network for images the scores of the vote, in
+            units of 2**-30.
 
         Raises
         ------
@@ -356,7 +357,9 @@ class GAP9Bundle:
         contract = self.manifest["input"]
         size = contract["n_channels"], contract["n_times"]
         X = np.asarray(as_windows(X))
-        if X.ndim == 2 and X.shape[1] == size[0] * size[1]:
+        given = tuple(contract.get("given_shape") or size)
+        is_flat = X.ndim == 2 and X.shape[1] == size[0] * size[1]
+        if is_flat or (X.shape[1:] == given and np.prod(given) == np.prod(size)):
             X = X.reshape(len(X), *size)
         if X.ndim != 3 or X.shape[1:] != size or X.dtype.kind not in "fiub":
             raise WindowsError(

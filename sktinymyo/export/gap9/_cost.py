@@ -116,6 +116,7 @@ COEFFICIENTS = {
 CYCLES_ONCE = 0.45e6
 CYCLES_PER_LAYER = 5e3
 L3_BYTES_PER_CYCLE = 1.0
+L2_BYTES_PER_CYCLE = 8.0
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class LayerCost:
         Multiplications with addition.
     cycles : dict of str to float
         Cycles of its parts: "linear", "attention", "gelu", "layer_norm", "softmax",
-        "add", "weights" (from L3) and "start"; "filter" and "quantise" of the
+        "add", "weights" (from L3; of images from L2 too) and "start"; "filter" and "quantise" of the
         preprocessing; "gather" and "vote" of images.
     """
 
@@ -380,7 +381,11 @@ def _streamed_bytes(shape, plan):
         names = trace_names(shape)
         return {name: sizes.get(name.rpartition(".")[2], 0) for name in names}
     for step in plan.steps:
-        streamed[step.layer] = streamed.get(step.layer, 0) + step.moved["L3-L2"]
+        size = step.moved["L3-L2"]
+        if isinstance(shape, ImageShape):
+            # Their layers are so small that fetching the weights takes a part of it.
+            size += step.moved["L2-L1"] / L2_BYTES_PER_CYCLE
+        streamed[step.layer] = streamed.get(step.layer, 0) + size
     return streamed
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..._optional import import_optional
 from ...engines._graph import GraphParts, GraphWriter
 from ...engines._network import NetworkWriter
+from .._onnx_images import write_maps
 
 __all__ = ["deeploy_graph"]
 
@@ -32,13 +33,14 @@ def deeploy_graph(model):
 
     Parameters
     ----------
-    model : ExportedModel
-        The pipeline; its filter and scaling are not part of the graph.
+    model : ExportedModel or ExportedImages
+        The pipeline; its filter, its scaling and its vote are not part of the graph.
 
     Returns
     -------
     graph : onnx.ModelProto
-        Input ``input`` (1, n_channels, n_times), output ``logits`` (1, n_classes).
+        Input ``input`` (1, n_channels, n_times), of images one image (1, 1, n_rows,
+        n_columns); output ``logits`` (1, n_classes).
 
     Raises
     ------
@@ -50,8 +52,13 @@ def deeploy_graph(model):
 
     container = _Container(OPSET)
     graph = GraphWriter(container, container)
-    network = NetworkWriter(graph, model.encoder, model.n_channels, model.n_times)
-    embedding = network.pooled(network.tokens("input"), model.pooling)
+    if model.kind == "images":
+        size = (1, 1, *model.cells.shape)
+        embedding = write_maps(graph, "input", model.network)
+    else:
+        size = (1, model.n_channels, model.n_times)
+        network = NetworkWriter(graph, model.encoder, *size[1:])
+        embedding = network.pooled(network.tokens("input"), model.pooling)
     weight, bias = (
         array.astype(np.float32) for array in (model.head_weight, model.head_bias)
     )
@@ -59,7 +66,7 @@ def deeploy_graph(model):
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, size)
         for name, size in (
-            ("input", (1, model.n_channels, model.n_times)),
+            ("input", size),
             ("logits", (1, len(weight))),
         )
     ]

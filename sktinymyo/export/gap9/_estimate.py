@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..._validation import check_choice, check_number
-from .._integer.program import Preprocess, ProgramShape
+from .._integer.program import Preprocess
+from .._integer.shapes import is_shape
 from ._cost import COEFFICIENTS, OPERATING_POINTS, estimate, render_table
 from ._memory import MemoryPlan
 from ._plan import plan_program
@@ -122,7 +123,7 @@ def estimate_gap9(pipeline_or_shape, *, profile="370MHz", l1_kb=100, l2_kb=1400)
 
     Parameters
     ----------
-    pipeline_or_shape : fitted pipeline or ProgramShape
+    pipeline_or_shape : fitted pipeline, ProgramShape or ImageShape
         The network. Of a pipeline the filter and the quantisation of a whole window
         are counted too; a shape is the network alone.
     profile : {"370MHz", "240MHz", "150MHz"}, default="370MHz"
@@ -158,7 +159,7 @@ def estimate_gap9(pipeline_or_shape, *, profile="370MHz", l1_kb=100, l2_kb=1400)
     check_choice("profile", profile, OPERATING_POINTS)
     check_memory(l1_kb, l2_kb)
     network = pipeline_or_shape
-    if not isinstance(network, ProgramShape):
+    if not is_shape(network):
         from .._pipeline import read_pipeline
 
         network = read_pipeline(network)
@@ -172,9 +173,9 @@ def check_memory(l1_kb, l2_kb):
 
 
 def plan_pipeline(network, l1_kb, l2_kb, profile):
-    """Plan and estimate an ExportedModel or a ProgramShape."""
+    """Plan and estimate a model of ``_pipeline.py`` or a shape."""
     shape, preprocess = network, None
-    if not isinstance(network, ProgramShape):
+    if not is_shape(network):
         from .._integer.lowering import shape_of
 
         shape, preprocess = shape_of(network), network.preprocess

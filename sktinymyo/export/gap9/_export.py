@@ -49,7 +49,7 @@ def export_gap9(
 
     Parameters
     ----------
-    pipeline : TinyMyoClassifier or sklearn.pipeline.Pipeline
+    pipeline : TinyMyoClassifier, AllConvNetClassifier or sklearn.pipeline.Pipeline
         Fitted; of what :func:`sktinymyo.export.quantize.quantize` takes.
     path : str or path
         Folder to write, in a folder that exists.
@@ -175,7 +175,9 @@ class _Export:
             "created_by": _created_by(),
             "steps": list(self.model.steps),
             "shape": asdict(self.program.shape),
-            "input": describe_input(self.program, self.windows, self.model.card),
+            "input": describe_input(
+                self.program, self.windows, self.model.card, self.model.given_shape
+            ),
             "classes": classes,
             "scales": describe_scales(self.program),
             "plan": _summary(self.plan),
@@ -252,9 +254,7 @@ class _Export:
             f"{report.n_windows} windows, largest difference "
             f"{report.max_difference:.1e}",
         )
-        windows = self.reference
-        if self.given.ndim == 2:
-            windows = windows.reshape(len(windows), -1)
+        windows = self.reference.reshape(-1, *self.given.shape[1:])
         scores = run_graph(make_session(graph), windows)[1]
         scores = np.asarray(scores, dtype=np.float32)
         np.save(folder / "ref" / "scores.npy", scores, allow_pickle=False)
@@ -266,6 +266,7 @@ class _Export:
 
     def _write_deeploy(self, folder):
         from .._integer.comparison import scaled_windows
+        from .._integer.image_calibration import images_of
         from .._integer.preprocess import preprocess_windows
         from .._onnx_session import make_session, run_graph
         from ._deeploy import deeploy_graph
@@ -275,6 +276,8 @@ class _Export:
         (folder / "deeploy" / "network.onnx").write_bytes(graph.SerializeToString())
         raw = self.reference[:1]
         windows = scaled_windows(self.model, preprocess_windows(self.program, raw))
+        if self.model.kind == "images":
+            windows = images_of(self.model, windows[:, :, -1:])
         logits = run_graph(make_session(graph), windows)[0]
         np.savez(folder / "deeploy" / "inputs.npz", input=windows)
         np.savez(folder / "deeploy" / "outputs.npz", output=logits)
@@ -322,9 +325,7 @@ def _created_by():
 
 
 def _summary(plan):
-    parameters = [s.parameters for s in plan.steps if s.kind == "attention"]
-    resident = all(p["key_block"] == p["token_count"] for p in parameters)
-    return {
+    summary = {
         "peak_bytes": plan.peak,
         "constant_bytes": constant_bytes(plan, N_LINKED),
         "arena_bytes": {"L1": plan.l1_bytes, "L2": plan.l2_bytes},
@@ -333,5 +334,9 @@ def _summary(plan):
         "moved_bytes_per_window": plan.moved(),
         "steps": len(plan.steps),
         "slabs": len(plan.transfers),
-        "keys_and_values_stay_in_l1": resident,
     }
+    attention = [s.parameters for s in plan.steps if s.kind == "attention"]
+    if not attention:
+        return summary | {"layers_from_l3_for_every_image": plan.streamed_layers()}
+    resident = all(p["key_block"] == p["token_count"] for p in attention)
+    return summary | {"keys_and_values_stay_in_l1": resident}

@@ -3,6 +3,8 @@
 import json
 import re
 
+from .._integer.image_program import ImageShape
+
 __all__ = ["render_readme"]
 
 _TEXT = """\
@@ -32,7 +34,7 @@ windows that the export was calibrated with; other amplifications need another e
 
 ## Output
 
-One int32 logit for each label, in units of 2^-16; the label is the first of the
+{output}; the label is the first of the
 largest: {classes}.
 
 ## Memory
@@ -62,6 +64,11 @@ labels = bundle.predict(windows)
 {notice}
 """
 
+_OUTPUT = {
+    "tokens": "One int32 logit for each label, in units of 2^-16",
+    "images": "Every voting sample of a window is an image and one run of the network. "
+    "One int32 score of\nthe vote for each label, in units of 2^-30",
+}
 _REFERENCE = {
     "calibration": "`ref/`, `deeploy/` and `src/vectors.c` hold {} of the windows of "
     "the calibration:\nrecordings of a person, if these were. Treat them so.",
@@ -92,6 +99,7 @@ def render_readme(manifest, plan):
     text : str
     """
     contract, shape = manifest["input"], manifest["shape"]
+    is_image = isinstance(plan.shape, ImageShape)
     reference = manifest["reference"]
     rate = contract["sfreq_hz"]
     filtering = contract["filter"]
@@ -110,6 +118,7 @@ def render_readme(manifest, plan):
         n_times=contract["n_times"],
         rate="rate not stated" if rate is None else f"{rate:g} Hz",
         preprocessing=f"The program {', then '.join(steps)}.",
+        output=_OUTPUT["images" if is_image else "tokens"],
         reference=_REFERENCE[reference["source"]].format(reference["n_windows"]),
         classes=", ".join(map(_label, manifest["classes"]["values"])),
         l1=peak["L1"],

@@ -109,8 +109,8 @@ def _weights_line(plan):
             "All weights stay in L2: they are read from L3 once, not for every image."
         )
     return _wrap(
-        f"The weights of {', '.join(layers)} come from L3 for every image; those of the "
-        "other layers stay in L2."
+        f"The weights of {', '.join(layers)} come from L3 for every image; those of "
+        "the other layers stay in L2."
     )
 
 
