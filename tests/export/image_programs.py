@@ -1,12 +1,14 @@
 """Random integer programs for images, whose values neither vanish nor saturate."""
 
 import numpy as np
+from hypothesis import strategies as st
 
-from sktinymyo.export._integer.arithmetic import exp_table, multiplier_of
+from sktinymyo.export._integer.arithmetic import multiplier_of
 from sktinymyo.export._integer.image_program import ConvolutionSize, ImageShape
 from sktinymyo.export._integer.program import IntegerProgram, Preprocess
+from sktinymyo.export._integer.votes import vote_table
 
-__all__ = ["make_image_shape", "random_image_program"]
+__all__ = ["image_shapes", "make_image_shape", "random_image_program"]
 
 _INT8, _WEIGHT = 40.0, 40.0
 
@@ -40,6 +42,33 @@ def make_image_shape(
     )
 
 
+@st.composite
+def image_shapes(draw):
+    """Sizes of small programs of every kind."""
+    rows, columns = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    n_times = draw(st.integers(1, 4))
+    odd = st.sampled_from([1, 3, 3, 5])
+    layers = [
+        ConvolutionSize(
+            draw(st.integers(1, 20)),
+            draw(odd),
+            draw(odd),
+            draw(st.integers(1, 3)),
+            draw(st.integers(1, 2)),
+        )
+        for _ in range(draw(st.integers(1, 4)))
+    ]
+    return ImageShape(
+        n_channels=draw(st.integers(1, rows * columns)),
+        n_times=n_times,
+        n_voting=draw(st.integers(1, n_times)),
+        rows=rows,
+        columns=columns,
+        n_classes=draw(st.integers(1, 12)),
+        layers=tuple(layers),
+    )
+
+
 def random_image_program(shape, seed=0):
     """A program of this shape with random constants."""
     rng = np.random.default_rng(seed)
@@ -51,7 +80,7 @@ def random_image_program(shape, seed=0):
         "input.offset": rng.uniform(-9, 9, shape.n_channels).astype("float32"),
         "input.zero": np.array(rng.integers(-9, 10), dtype=np.int32),
         "cells": cells.reshape(shape.rows, shape.columns),
-        "exp_table": exp_table(),
+        "exp_table": vote_table(),
     }
     spread_in, gain = _INT8, 2.0
     for layer in shape.convolutions:

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from .arithmetic import exp_table
 from .constants import Constants
 from .image_program import ConvolutionSize, ImageShape
 from .ranges import symmetric_scale
-from .votes import SCORE_UNIT
+from .votes import SCORE_UNIT, vote_table
 
 __all__ = ["ImageLowering", "image_shape_of"]
 
@@ -57,7 +56,7 @@ class ImageLowering(Constants):
         shape = image_shape_of(self.model)
         self.input(self.input_step())
         self.arrays["cells"] = self.model.cells.astype(np.int16)
-        self.arrays["exp_table"] = exp_table()
+        self.arrays["exp_table"] = vote_table()
         source = "input"
         for size, layer in zip(
             shape.convolutions, _convolutions(self.model), strict=True

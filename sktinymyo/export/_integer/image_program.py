@@ -158,7 +158,7 @@ class ImageShape:
             "input.offset": ("float32", (n_channels,)),
             "input.zero": ("int32", ()),
             "cells": ("int16", (self.rows, self.columns)),
-            "exp_table": ("uint8", (1024,)),
+            "exp_table": ("uint16", (1024,)),
         }
         for layer in self.convolutions:
             arrays[f"{layer.layer}.weight"] = ("int8", (layer.n_out, layer.depth))

@@ -4,7 +4,9 @@ For every voting sample with the logits l_k (int32, in units of 2**-16):
 
 * its vote goes to the first of the largest logits;
 * ``t_k = max l - l_k`` (uint32), ``e_k = exp_table[min((t_k + 256) >> 9, 1023)]``,
-  ``Z = sum e_k``, ``p_k = floor(2**16 * e_k / Z)``: its probabilities in 16 bits.
+  ``Z = sum e_k``, ``p_k = floor(2**16 * e_k / Z)`` in uint32: its probabilities.
+  ``exp_table[i] = round(65535 * exp(-i / 128))``, uint16; the last entry, for all that
+  is 8 or more below the largest, is 0.
 
 Over the n samples V_k counts the votes and P_k adds up the probabilities, in int64. The
 scores are int32 in units of 2**-30: ``P_k << 14`` for n = 1, else
@@ -15,9 +17,27 @@ largest scores.
 
 import numpy as np
 
-__all__ = ["SCORE_UNIT", "count_votes"]
+from .arithmetic import EXP_STEPS_PER_NAT, EXP_TABLE_LENGTH
+
+__all__ = ["SCORE_UNIT", "count_votes", "vote_table"]
 
 SCORE_UNIT = 2.0**-30
+
+
+def vote_table():
+    """Return ``round(65535 * exp(-i / 128))`` for the 1024 steps of a softmax.
+
+    The last entry is 0. Of 8 bits, as in the attention, the small probabilities of many classes would be
+    lost.
+
+    Returns
+    -------
+    table : ndarray of uint16, shape (1024,)
+    """
+    steps = np.arange(EXP_TABLE_LENGTH) / EXP_STEPS_PER_NAT
+    table = np.rint(65535 * np.exp(-steps)).astype(np.uint16)
+    table[-1] = 0
+    return table
 
 
 def count_votes(logits, exp_table):
@@ -27,8 +47,8 @@ def count_votes(logits, exp_table):
     ----------
     logits : ndarray of int32, shape (n_windows, n_voting, n_classes)
         Of every voting sample.
-    exp_table : ndarray of uint8, shape (1024,)
-        Of the softmax.
+    exp_table : ndarray of uint16, shape (1024,)
+        From :func:`vote_table`.
 
     Returns
     -------
@@ -38,9 +58,9 @@ def count_votes(logits, exp_table):
     Examples
     --------
     >>> import numpy as np
-    >>> from sktinymyo.export._integer.arithmetic import exp_table
+    >>> from sktinymyo.export._integer.votes import SCORE_UNIT, count_votes, vote_table
     >>> logits = np.array([[[0, 65536], [0, 65536], [3 * 65536, 0]]], dtype=np.int32)
-    >>> (count_votes(logits, exp_table()) * SCORE_UNIT).round(2)
+    >>> (count_votes(logits, vote_table()) * SCORE_UNIT).round(2)
     array([[0.37, 0.63]])
     """
     logits = logits.astype(np.int64)

@@ -15,7 +15,7 @@ void vote_begin(void)
 void vote_add(const int32_t *logits)
 {
     static uint32_t weights[NET_CLASSES];
-    const uint8_t *table = l2(net_exp_table);
+    const uint16_t *table = l2(net_exp_table);
     uint32_t total = 0;
     int winner = 0;
     for (int k = 1; k < NET_CLASSES; k++)
