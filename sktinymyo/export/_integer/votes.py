@@ -27,8 +27,8 @@ SCORE_UNIT = 2.0**-30
 def vote_table():
     """Return ``round(65535 * exp(-i / 128))`` for the 1024 steps of a softmax.
 
-    The last entry is 0. Of 8 bits, as in the attention, the small probabilities of many classes would be
-    lost.
+    The last entry is 0. In 8 bits, as in the attention, the small probabilities of many
+    classes would be lost.
 
     Returns
     -------

@@ -220,7 +220,7 @@ extern const uint32_t net_input, net_logits;
 extern const uint32_t {places};
 
 /* The preprocessing; what it does not have is zeros. */
-extern const float net_mapper[NET_CHANNELS][NET_CHANNELS_IN];
+extern const float net_mapper[][NET_CHANNELS_IN];
 extern const float net_sections[NET_SECTIONS + 1][6];
 extern const float net_initial_state[NET_SECTIONS + 1][2];
 extern const float net_input_scale[NET_CHANNELS];
@@ -297,17 +297,18 @@ def _places(shape, plan):
 
 def _preprocessing(program):
     """Return the float32 constants, written without rounding."""
-    before, arrays, shape = program.preprocess, program.arrays, program.shape
+    before, arrays = program.preprocess, program.arrays
     mapper = before.mapper
     if mapper is None:
-        mapper = np.zeros((shape.n_channels, before.n_channels_in))
+        # Read by nobody; a row, for C has no empty arrays.
+        mapper = np.zeros((1, before.n_channels_in))
     # One row more than there are sections: C has no empty arrays.
     sections, state = np.zeros((1, 6)), np.zeros((1, 2))
     if before.sos is not None:
         sections = np.concatenate([before.sos, sections])
         state = np.concatenate([before.initial_state, state])
     tables = {
-        "net_mapper[NET_CHANNELS][NET_CHANNELS_IN]": mapper,
+        "net_mapper[][NET_CHANNELS_IN]": mapper,
         "net_sections[NET_SECTIONS + 1][6]": sections,
         "net_initial_state[NET_SECTIONS + 1][2]": state,
         "net_input_scale[NET_CHANNELS]": arrays["input.scale"],

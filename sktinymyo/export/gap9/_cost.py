@@ -131,8 +131,8 @@ class LayerCost:
         Multiplications with addition.
     cycles : dict of str to float
         Cycles of its parts: "linear", "attention", "gelu", "layer_norm", "softmax",
-        "add", "weights" (from L3; of images from L2 too) and "start"; "filter" and "quantise" of the
-        preprocessing; "gather" and "vote" of images.
+        "add", "weights" (from L3; of images from L2 too) and "start"; "filter" and
+        "quantise" of the preprocessing; "gather" and "vote" of images.
     """
 
     layer: str

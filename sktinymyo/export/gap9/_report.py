@@ -57,13 +57,15 @@ def render_memory(plan):
     """
     peak, moved = plan.peak, plan.moved()
     tables = sum(constant_bytes(plan).values())
+    is_image = isinstance(plan.shape, ImageShape)
+    constants = "weights" if is_image else "slabs"
     lines = [
         f"{'level':<7}{'in use':>12}{'allowed':>12}",
         f"{'L1':<7}{_kb(peak['L1']):>12}{_kb(plan.l1_bytes):>12}",
         f"{'L2':<7}{_kb(peak['L2'] + tables):>12}{_kb(plan.l2_bytes):>12}",
         f"{'L3':<7}{_kb(peak['L3']):>12}{'':>12}",
-        f"L2: {_kb(peak['L2'])} of activations and weights, {_kb(tables)} of tables. "
-        f"At least {_kb(plan.lower_bound)} must be",
+        f"L2: {_kb(peak['L2'])} of activations and {constants}, {_kb(tables)} of "
+        f"tables. At least {_kb(plan.lower_bound)} must be",
         f"alive at one time; the placement takes {plan.gap} bytes more. Not counted: "
         "code, stacks, the",
         "SDK, and the windows that are linked into the test program of the chip.",
@@ -87,7 +89,6 @@ def render_memory(plan):
             f"{name:<18}{tokens:>8}{tile:>8}{row[0]:>10}{row[1]:>8}{row[2]:>8}"
             f"{_kb(step.l1_bytes):>12}"
         )
-    is_image = isinstance(plan.shape, ImageShape)
     lines.append(_weights_line(plan) if is_image else _attention_line(plan))
     return "\n".join(lines)
 

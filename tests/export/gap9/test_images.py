@@ -1,8 +1,11 @@
 """Networks for images as C: planned, compiled, equal to the reference bit for bit."""
 
 import json
+import shutil
+import subprocess
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from sktinymyo.export.gap9 import PlanError, estimate_gap9
 from sktinymyo.export.gap9._checks import check_plan
 from sktinymyo.export.gap9._codegen import generate_sources
 from sktinymyo.export.gap9._host import BuildError
+from sktinymyo.export.gap9._makefile import IMAGE_SOURCES
 from sktinymyo.export.gap9._memory import MemoryPlan
 from sktinymyo.export.gap9._plan import plan_program
 from sktinymyo.export.gap9._tables import constant_bytes
@@ -156,6 +160,40 @@ def test_random_networks(tmp_path_factory, shape, is_tight, seed):
     plan = tight_image_plan(shape) if is_tight else plan_program(shape)
     network = Network(tmp_path_factory.mktemp("net"), program, plan)
     assert_same(network.run(windows, trace=True), program, windows)
+
+
+@needs_compiler
+def test_the_sources_are_strict_and_compile_for_the_chip(tmp_path):
+    program = random_image_program(make_image_shape(n_missing=1))
+    windows, stub = random_input(program.shape, 2), Path(__file__).parent / "pmsis_stub"
+    vectors = windows, reference(program, windows)
+    network = Network(tmp_path, program, vectors=vectors)
+    sources = {path.name for path in (tmp_path / "src").glob("*.c")}
+    machines = {"hal_host.c", "hal_qemu.c", "hal_gap9.c"}
+    assert sources == {*IMAGE_SOURCES, *machines, "vectors.c"}
+    plain = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-c"]
+    plain += ["-o", str(tmp_path / "o")]
+    for name in (*IMAGE_SOURCES, "vectors.c"):
+        command = [*plain, str(tmp_path / "src" / name)]
+        subprocess.run([*command, "-pedantic", "-Wshadow"], check=True)
+        subprocess.run([*command, "-DNET_GAP9", "-DNET_TRACE", f"-I{stub}"], check=True)
+    counted = constant_bytes(network.plan, 2)["vectors"]
+    assert counted == 3 * (windows[0].size + 4 * program.shape.n_classes)
+
+
+@needs_compiler
+def test_the_makefile_builds(tmp_path):
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    program = random_image_program(make_image_shape())
+    Network(tmp_path, program)
+    subprocess.run(["make", "-s", "-C", str(tmp_path), "host"], check=True)
+    windows = random_input(program.shape, 2)
+    command = [tmp_path / "build" / "net", "int8", tmp_path / "weights.bin"]
+    done = subprocess.run(
+        command, input=windows.tobytes(), capture_output=True, check=True
+    )
+    assert done.stdout == reference(program, windows).tobytes()
 
 
 # -- plans ---------------------------------------------------------------------
