@@ -471,9 +471,7 @@ notch_width=10)``.
             width=int(self.width),
             dropout=float(self.dropout),
         )
-        self._runner = self._new_runner(
-            AllConvNet(self.config_, generator=make_generator(seed))
-        )
+        self._runner = self._new_runner(self._new_module(make_generator(seed)))
         self.history_ = []
 
     def _continue(self, windows, y, weights, groups, *, is_new):
@@ -573,6 +571,9 @@ notch_width=10)``.
             verbose=self.verbose,
         )
 
+    def _new_module(self, generator):
+        return AllConvNet(self.config_, generator=generator)
+
     def _new_runner(self, module):
         scaler = WindowScaler(self._scale, self.scale_mean_, self.scale_std_)
         return FrameRunner(module, scaler, self.cells_)
@@ -583,7 +584,7 @@ notch_width=10)``.
             return self._runner
         with _REBUILDING, torch.inference_mode(False):
             if "_runner" not in vars(self):
-                module = AllConvNet(self.config_, generator=make_generator(0))
+                module = self._new_module(make_generator(0))
                 load_arrays(module, self._stored_arrays)
                 self._runner = self._new_runner(module)
                 vars(self).pop("_stored_arrays")
