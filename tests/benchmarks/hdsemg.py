@@ -25,7 +25,7 @@ RECIPE = {"frames_per_window": 25, "max_epochs": 4}
 # Fewer images, seen more often.
 CALIBRATION = {"frames_per_window": 25, "max_epochs": 15}
 SHIFTS = (0.0, 5.0, 10.0)
-METHODS = {"lda": (0,), "allconv": (0, 1, 2), "geng": (0,)}  # with their seeds
+METHODS = {"lda": (0,), "allconv": (0, 1), "geng": (0,)}  # with their seeds
 SIMULATED_METHODS = {"lda": (0,), "allconv": (0,)}
 SIMULATED = {
     "n_subjects": 2,
