@@ -304,8 +304,9 @@ notch_width=10)``.
         The first call begins as `fit` does; later calls keep the scaling of the first
         and train on from the present weights for `max_epochs`. Where y then holds a
         part of the classes only, these are told apart from one another and the outputs
-        of the others are left out of the loss: a person who has shown two gestures does
-        not unlearn the rest.
+        of the others are left out of the loss, which would otherwise teach that they do
+        not exist. The features below are shared all the same: pass a lower `lr` then,
+        such as 5e-4.
 
         Parameters
         ----------
