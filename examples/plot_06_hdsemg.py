@@ -142,8 +142,8 @@ results = {
 # --------------------------------
 #
 # ``partial_fit`` goes on from the trained network with the first repetition of session
-# 1. At first three of the five gestures are shown. The outputs of the other two then stay
-# out of the loss, and a lower rate leaves in place what the network knows of them.
+# 1. At first three of the five gestures are shown. The outputs of the other two then
+# stay out of the loss, and a lower rate leaves in place what the network knows of them.
 
 rate = model.lr
 shown = (session == 1) & (repetition == 0) & np.isin(y, [0, 1, 2])
