@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         ChannelScaler,
         EMGFilter,
         EMGResampler,
+        GridMedian,
+        GridRepair,
         TimeDomainFeatures,
     )
     from .pretraining import TinyMyoPretrainer
@@ -48,6 +50,8 @@ __all__ = [
     "ChannelScaler",
     "EMGFilter",
     "EMGResampler",
+    "GridMedian",
+    "GridRepair",
     "TimeDomainFeatures",
     "TinyMyoClassifier",
     "TinyMyoEmbedder",
@@ -79,6 +83,8 @@ _ORIGIN = {
     "ChannelScaler": "preprocessing",
     "EMGFilter": "preprocessing",
     "EMGResampler": "preprocessing",
+    "GridMedian": "preprocessing",
+    "GridRepair": "preprocessing",
     "TimeDomainFeatures": "preprocessing",
     "TinyMyoClassifier": "_classifier",
     "TinyMyoEmbedder": "_embedder",

@@ -304,8 +304,9 @@ notch_width=10)``.
         The first call begins as `fit` does; later calls keep the scaling of the first
         and train on from the present weights for `max_epochs`. Where y then holds a
         part of the classes only, these are told apart from one another and the outputs
-        of the others are left out of the loss: a person who has shown two gestures does
-        not unlearn the rest.
+        of the others are left out of the loss, which would otherwise teach that they do
+        not exist. The features below are shared all the same: pass a lower `lr` then,
+        such as 5e-4.
 
         Parameters
         ----------
@@ -471,9 +472,7 @@ notch_width=10)``.
             width=int(self.width),
             dropout=float(self.dropout),
         )
-        self._runner = self._new_runner(
-            AllConvNet(self.config_, generator=make_generator(seed))
-        )
+        self._runner = self._new_runner(self._new_module(make_generator(seed)))
         self.history_ = []
 
     def _continue(self, windows, y, weights, groups, *, is_new):
@@ -573,6 +572,9 @@ notch_width=10)``.
             verbose=self.verbose,
         )
 
+    def _new_module(self, generator):
+        return AllConvNet(self.config_, generator=generator)
+
     def _new_runner(self, module):
         scaler = WindowScaler(self._scale, self.scale_mean_, self.scale_std_)
         return FrameRunner(module, scaler, self.cells_)
@@ -583,7 +585,7 @@ notch_width=10)``.
             return self._runner
         with _REBUILDING, torch.inference_mode(False):
             if "_runner" not in vars(self):
-                module = AllConvNet(self.config_, generator=make_generator(0))
+                module = self._new_module(make_generator(0))
                 load_arrays(module, self._stored_arrays)
                 self._runner = self._new_runner(module)
                 vars(self).pop("_stored_arrays")

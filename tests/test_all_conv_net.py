@@ -156,7 +156,7 @@ def test_frames_drawn(n_frames):
 
 
 def test_groups_are_held_back_whole():
-    X, y = spots(n_windows=36)
+    X, y = spots(n_windows=60)
     model = AllConvNetClassifier((4, 4), validation_fraction=0.3, patience=1, **QUICK)
     model.fit(X, y, groups=np.arange(60) // 12)
     assert "valid_loss" in model.history_[0]

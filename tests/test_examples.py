@@ -120,3 +120,18 @@ def test_gap9_example_writes_a_bundle_and_its_figures(tmp_path):
     figures = list((tmp_path / "figures").glob("*.png"))
     assert len(figures) == 3
     assert all(figure.stat().st_size > 10_000 for figure in figures)
+
+
+@pytest.mark.slow
+def test_plot_06_repairs_votes_and_calibrates(tmp_path):
+    result = run_example(
+        tmp_path, "--epochs", "2", "--figures", "figures", name="plot_06_hdsemg"
+    )
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    # Three electrodes without contact in each session, and no other.
+    assert [line.count(",") for line in lines if "bad electrodes" in line] == [2, 2]
+    rows = [line for line in lines if line.startswith(("repetition", "next session"))]
+    assert len(rows) == 4
+    made = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert made == {"maps.png", "votes.png", "first_step.png"}

@@ -59,7 +59,7 @@ LAYERS = [
     (4, {"pretraining"}, {"numpy", "torch", "sklearn", "safetensors", "tqdm"}, None),
     (4, {"adaptation"}, {"numpy", "sklearn"}, {"signal"}),
     (4, {"model_selection"}, {"numpy", "pandas", "sklearn"}, None),
-    (5, {"inspection"}, {"numpy"}, set()),
+    (5, {"inspection"}, {"numpy"}, {"signal"}),
     (5, {"export"}, {"numpy", "scipy", "sklearn", "torch"}, None),
     (5, {"utils"}, {"numpy", "pandas", "sklearn", "joblib", "torch"}, None),
 ]

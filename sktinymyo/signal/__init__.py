@@ -13,6 +13,14 @@ from .filters import (
     filter_recording,
     filter_windows,
 )
+from .grid import (
+    find_bad_channels,
+    grid_cells,
+    grid_images,
+    grid_median,
+    grid_neighbors,
+    repair_weights,
+)
 from .resampling import resample, resampling_ratio
 from .segments import split_recordings
 from .voting import majority_vote
@@ -27,7 +35,13 @@ __all__ = [
     "filter_block",
     "filter_recording",
     "filter_windows",
+    "find_bad_channels",
+    "grid_cells",
+    "grid_images",
+    "grid_median",
+    "grid_neighbors",
     "majority_vote",
+    "repair_weights",
     "resample",
     "resampling_ratio",
     "resolve_features",

@@ -28,6 +28,7 @@ from _tables import (
 from contenders import LABELS, TRAINING_LABELS
 from pretraining_speed import GOAL, GOAL_NAME, GOAL_SHAPE
 from pretraining_speed import LABELS as PRETRAINING_LABELS
+from report_hdsemg import hdsemg
 from report_pretraining import ablation, electrode_orders, recipes, turn_costs
 from report_transfer import transfer
 
@@ -416,6 +417,7 @@ def main():
         "recipes": recipes(results.get("recipes", [])),
         "electrode_order": electrode_orders(results.get("electrode_order", [])),
         "turn_cost": turn_costs(results.get("turn_cost", [])),
+        "hdsemg": hdsemg(results.get("hdsemg", [])),
         "regression": regression(results.get("regression", [])),
         "inference": inference(part("inference")),
         "engines": engines(results.get("engines", [])),
