@@ -1,13 +1,12 @@
 """Running graphs with onnxruntime, their files, and what is stored in them."""
 
 import json
-import os
-import uuid
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from .._files import check_target_file, write_whole
 from .._optional import import_optional
 
 __all__ = [
@@ -100,31 +99,12 @@ def check_path(path):
     ValueError
         If the ending, the folder or the target is wrong.
     """
-    path = Path(path).expanduser()
-    if path.suffix.lower() != ".onnx":
-        raise ValueError(f"path={str(path)!r} must end in .onnx.")
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"path={str(path)!r}: there is no folder {path.parent}; create it first."
-        )
-    if path.is_dir():
-        raise ValueError(f"path={str(path)!r} is a folder; pass the name of a file.")
-    return path
+    return check_target_file(path, ".onnx")
 
 
 def write_model(model, path):
     """Write a graph beside its target and rename it: the whole file or nothing."""
-    data = model.SerializeToString()
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with beside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    write_whole(path, model.SerializeToString())
 
 
 def get_property(model, key):
