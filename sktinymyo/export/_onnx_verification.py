@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.base import is_classifier, is_regressor
 
 from ..exceptions import SktinymyoError
-from ._onnx_converters import WINDOWS_TO_WINDOWS, label_kind
+from ._onnx_converters import WINDOWS_TO_WINDOWS
+from ._onnx_labels import label_kind
 from ._onnx_session import get_property, make_session, run_graph
 from ._onnx_steps import counting_features, fitted_steps, last_step
 
