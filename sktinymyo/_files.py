@@ -27,7 +27,11 @@ def check_target_file(path, suffix):
     ValueError
         If the ending is another one, the folder does not exist or cannot be written
         to, or `path` is itself a folder.
+    TypeError
+        If `path` is no text or path.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a text or a Path; got {type(path).__name__}.")
     path = Path(path).expanduser()
     if path.suffix.lower() != suffix:
         raise ValueError(f"path={str(path)!r} must end in {suffix}.")

@@ -112,10 +112,7 @@ def read_contract(model):
         return None
     dims = model.graph.input[0].type.tensor_type.shape.dim
     n_channels, n_times, sfreq, classes = (
-        None
-        if (text := get_property(model, f"sktinymyo.{name}")) is None
-        # JSON reads whole and real numbers, and lists, alike.
-        else json.loads(text)
+        _read(model, f"sktinymyo.{name}")
         for name in ("n_channels", "n_times", "sfreq", "classes")
     )
     unit, weights, licence, version = (
@@ -134,6 +131,18 @@ def read_contract(model):
         licence=licence,
         version=version,
     )
+
+
+def _read(model, key):
+    """Return a number or a list stored as JSON, or None."""
+    text = get_property(model, key)
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError as error:
+        raise ValueError(
+            f"the text {key!r} in the graph is damaged ({error}); make the graph again "
+            "with to_onnx."
+        ) from error
 
 
 def store_contract(model, estimator, method, numbered=False):
@@ -158,11 +167,11 @@ def store_contract(model, estimator, method, numbered=False):
     if is_classifier(estimator):
         set_property(model, LABELS, "numbers" if numbered else "labels")
         entries["classes"] = json.dumps(np.asarray(estimator.classes_).tolist())
-    for _, step, _ in fitted_steps(estimator):
-        if hasattr(step, "n_channels_in_"):
-            # Later steps see what the first ones made of the windows.
-            entries.setdefault("n_channels", str(int(step.n_channels_in_)))
-            entries.setdefault("n_times", str(int(step.n_times_in_)))
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    form = _form([dim.dim_value for dim in dims][1:], estimator)
+    if form is not None:
+        entries |= {"n_channels": str(form[0]), "n_times": str(form[1])}
+    for step in _all_steps(estimator):
         sfreq = getattr(step, "sfreq_in", getattr(step, "sfreq", None))
         if sfreq is not None:
             entries.setdefault("sfreq", repr(float(sfreq)))
@@ -173,3 +182,36 @@ def store_contract(model, estimator, method, numbered=False):
                 entries["licence"] = card.licence
     for name, text in entries.items():
         set_property(model, f"sktinymyo.{name}", text)
+
+
+def _form(shape, estimator):
+    """Return channels and samples of the windows of a graph, if they are known."""
+    if len(shape) == 2:
+        return shape
+    forms = (
+        (int(step.n_channels_in_), int(step.n_times_in_))
+        for step in _all_steps(estimator)
+        if hasattr(step, "n_channels_in_")
+    )
+    first = next(forms, None)
+    # The first step may be given some of the columns only.
+    return first if first is not None and first[0] * first[1] == shape[0] else None
+
+
+def _all_steps(estimator):
+    """Yield all steps in order, also those within a vote or a calibration."""
+    for _, step, _ in fitted_steps(estimator):
+        yield step
+        for member in _members(step):
+            yield from _all_steps(member)
+
+
+def _members(step):
+    """Yield the fitted estimators that an estimator of scikit-learn holds."""
+    kept = vars(step)
+    if "calibrated_classifiers_" in kept:
+        yield from (pair.estimator for pair in kept["calibrated_classifiers_"])
+    elif isinstance(kept.get("estimators_"), list):
+        yield from (each for each in kept["estimators_"] if not isinstance(each, str))
+    elif "estimator_" in kept:
+        yield kept["estimator_"]

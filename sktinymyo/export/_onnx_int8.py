@@ -183,6 +183,10 @@ def quantize_onnx(
     check_truth("reduce_range", reduce_range)
     target = None if path is None else check_path(path)
     model = load_model(model)
+    if get_property(model, _REPORT) is not None:
+        raise ValueError(
+            "model is an int8 graph already; pass the float32 graph it was made from."
+        )
     X_calib = _windows_for(model, "X_calib", X_calib)
     X_test = X_calib if X_test is None else _windows_for(model, "X_test", X_test)
     held_out = not _shared(X_calib, X_test)
@@ -259,7 +263,8 @@ def _labels_for(model, y, X):
         raise ValueError(
             "y_test was given, but the output of the graph has no labels; leave it out."
         )
-    n_classes = len(json.loads(get_property(model, "sktinymyo.classes")))
+    classes = json.loads(get_property(model, "sktinymyo.classes"))
+    n_classes = len(classes)
     numbered = get_property(model, "sktinymyo.labels") == "numbers"
     if numbered and not np.isin(y, range(n_classes)).all():
         raise ValueError(
@@ -270,6 +275,11 @@ def _labels_for(model, y, X):
         raise ValueError(
             "y_test holds texts, but the labels of the graph are numbers; pass labels "
             "as fit saw them."
+        )
+    if not numbered and not np.isin(y, classes).any():
+        raise ValueError(
+            f"no label in y_test is one of the classes {classes}; pass labels as fit "
+            "saw them."
         )
     return y
 

@@ -129,12 +129,51 @@ def store_report(model, key, report):
 def stored_report(model, key, kind):
     """Return the dataclass stored in a graph, or None."""
     stored = get_property(model, key)
-    return None if stored is None else kind(**json.loads(stored))
+    if stored is None:
+        return None
+    try:
+        return kind(**json.loads(stored))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the text {key!r} in the graph is damaged, or of another version "
+            f"({error}); make the graph again with to_onnx."
+        ) from error
 
 
 def load_model(model):
-    """Return a graph; a path is read."""
-    if isinstance(model, (str, Path)):
-        onnx = import_optional("onnx", extra="export", purpose="reading a graph")
-        return onnx.load(model)
+    """Return a graph; a path is read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    TypeError, ValueError
+        If it is no graph.
+    """
+    onnx = import_optional("onnx", extra="export", purpose="reading a graph")
+    if isinstance(model, onnx.ModelProto):
+        return _with_input(model, "model")
+    if not isinstance(model, (str, Path)):
+        raise TypeError(
+            "model must be what to_onnx returned, or the path of an .onnx file; got "
+            f"{type(model).__name__}."
+        )
+    path = Path(model).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"model={str(model)!r}: there is no such file.")
+    try:
+        loaded = onnx.load(path)
+    except Exception as error:  # of the parser, whose errors have no common class
+        raise ValueError(
+            f"model={str(model)!r} is not an ONNX file, or a damaged one ({error}); "
+            "write it again with to_onnx(..., path=...)."
+        ) from error
+    return _with_input(loaded, f"model={str(model)!r}")
+
+
+def _with_input(model, name):
+    if not model.graph.input:
+        raise ValueError(
+            f"{name} holds no graph that takes windows; make it again with to_onnx."
+        )
     return model

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -69,6 +70,7 @@ def simplified(estimator):
     if isinstance(estimator, VotingClassifier) and estimator.flatten_transform:
         # Of no effect on what it predicts, but skl2onnx refuses it.
         estimator = copy.copy(estimator).set_params(flatten_transform=False)
+        estimator.estimators_ = [simplified(each) for each in estimator.estimators_]
     return estimator
 
 
@@ -178,7 +180,7 @@ def check_steps(estimator):
     """
     problems = [
         f"{repr(path) if path else 'the estimator'} ({type(step).__name__}): {reason}"
-        for path, step, is_end in fitted_steps(estimator)
+        for path, step, is_end in _walk(estimator, "", True, columns=True)
         if (reason := _reason(step, is_end)) is not None
     ]
     if problems:
@@ -200,31 +202,46 @@ def allowed_options(step):
     return sorted(options or ())
 
 
-def _walk(estimator, path, is_end):
+def _walk(estimator, path, is_end, columns=False):
     if isinstance(estimator, Pipeline):
         last = len(estimator.steps) - 1
         for i, (name, step) in enumerate(estimator.steps):
-            yield from _inside(step, f"{path}{name}", is_end and i == last)
+            yield from _inside(step, f"{path}{name}", is_end and i == last, columns)
     elif isinstance(estimator, FeatureUnion):
         for name, step in estimator.transformer_list:
-            yield from _inside(step, f"{path}{name}", False)
+            yield from _inside(step, f"{path}{name}", False, columns)
     elif isinstance(estimator, ColumnTransformer):
+        if columns:
+            yield path.removesuffix("__"), estimator, is_end
         for name, step, _ in estimator.transformers_:
-            yield from _inside(step, f"{path}{name}", False)
+            yield from _inside(step, f"{path}{name}", False, columns)
     else:
         yield path, estimator, is_end
 
 
-def _inside(step, path, is_end):
+def _inside(step, path, is_end, columns):
     if step is None or isinstance(step, str):  # "passthrough" of a union
         return
     deeper = isinstance(step, (Pipeline, FeatureUnion, ColumnTransformer))
-    yield from _walk(step, f"{path}__" if deeper else path, is_end)
+    yield from _walk(step, f"{path}__" if deeper else path, is_end, columns)
+
+
+def _chosen(step):
+    """Yield the columns that a ColumnTransformer takes, by name or number."""
+    for _, _, columns in step.transformers_:
+        yield from np.atleast_1d(columns) if not isinstance(columns, slice) else ()
 
 
 def _reason(step, is_end):
     """Return why a step cannot be converted and what to do, or None."""
     name = type(step).__name__
+    if isinstance(step, ColumnTransformer):
+        if any(isinstance(chosen, str) for chosen in _chosen(step)):
+            return (
+                "it chooses columns by name, and a graph takes one array; choose them "
+                "by number."
+            )
+        return None
     if name == "ArmbandAlignedClassifier":
         return (
             "the turn of an armband is found from many windows together, and a graph "

@@ -10,7 +10,13 @@ from ..exceptions import SktinymyoError
 from ._onnx_converters import WINDOWS_TO_WINDOWS
 from ._onnx_labels import label_kind
 from ._onnx_session import get_property, make_session, run_graph
-from ._onnx_steps import KNOWN_LAST, counting_features, fitted_steps, last_step
+from ._onnx_steps import (
+    KNOWN_LAST,
+    allowed_options,
+    counting_features,
+    fitted_steps,
+    last_step,
+)
 
 __all__ = [
     "LABELS",
@@ -28,7 +34,7 @@ METHOD = "sktinymyo.method"
 LABELS = "sktinymyo.labels"
 
 # Larger differences are no longer those of rounding.
-_FAULT = 0.1
+_FAULT = 0.01
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
 # Of windows with counted features, this share (and one window) may differ by a count.
 _SHARE_OF_JUMPS = 0.01
@@ -165,8 +171,21 @@ def compare(model, estimator, X, *, tolerance):
     ExportError
         If the difference is above the tolerance, or labels differ that are no tie.
     """
-    results = run_graph(make_session(model), X)
     method = get_property(model, METHOD) or output_method(estimator)
+    if not hasattr(estimator, method):
+        raise ExportError(
+            f"the graph computes {method}, which {type(estimator).__name__} does not "
+            "have; pass the estimator that the graph was made from."
+        )
+    try:
+        results = run_graph(make_session(model), X)
+    except Exception as error:  # of onnxruntime, or of outputs that fit no array
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise ExportError(
+            f"the graph does not run ({type(error).__name__}: {reason}).",
+            "If it is not of to_onnx, it may need a newer onnxruntime. "
+            + _other_step(estimator),
+        ) from error
     expected = _call(estimator, method, X)
     agreement, other = None, np.zeros(len(X), dtype=bool)
     if is_classifier(estimator):
@@ -277,11 +296,13 @@ def _refuse(report, estimator, n_other):
             f"the graph gives other labels than predict in {n_other} of "
             f"{report.n_windows} windows."
         )
+        last = last_step(estimator)
+        instead = f"Take one of {KNOWN_LAST} in its place"
+        if "raw_scores" in allowed_options(last):
+            instead += ", or pass options={'raw_scores': True} for scores with labels"
         advice = (
             "It takes the label of the largest probability, which "
-            f"{type(last_step(estimator)).__name__}.predict does not. Pass "
-            "options={'raw_scores': True} for scores and the labels of predict, or "
-            f"take one of {KNOWN_LAST}."
+            f"{type(last).__name__}.predict does not. {instead}."
         )
     if any(
         getattr(step, "precision", None) == "bf16"

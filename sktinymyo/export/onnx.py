@@ -189,6 +189,7 @@ def to_onnx(
             f"y_test must hold one label for each of the {len(tested_on)} windows; "
             f"got shape {np.shape(y_test)}."
         )
+    _check_options(options)
     if verify:
         import_optional("onnxruntime", extra="export", purpose="to_onnx(verify=True)")
 
@@ -311,6 +312,21 @@ def _check_quantization(quantize, X_calib, X_test, y_test, options):
         )
 
 
+def _check_options(options):
+    if not isinstance(options, dict | None):
+        raise TypeError(f"options must be a dictionary or None; got {options!r}.")
+
+
+def _check_one_label(estimator, X):
+    """Refuse classifiers of several labels a window, which skl2onnx gets wrong."""
+    if is_classifier(estimator) and np.ndim(estimator.predict(X[:1])) != 1:
+        raise UnsupportedStepError(
+            f"{type(last_step(estimator)).__name__} gives several labels a window, "
+            "which has no form in the graph; fit a classifier for each of them, and "
+            "export these one by one."
+        )
+
+
 def _like(X, name, windows):
     """Return windows as float32, refused if their form is not that of X."""
     if windows is None:
@@ -343,6 +359,7 @@ def _convert(estimator, X, target_opset, options, zipmap):
         )
     register_converters()
     check_steps(estimator)
+    _check_one_label(estimator, X)
     options = _all_options(estimator, options, zipmap)
 
     def convert(estimator, options=None):

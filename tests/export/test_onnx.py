@@ -9,18 +9,32 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
 from sklearn.discriminant_analysis import (
     LinearDiscriminantAnalysis,
     QuadraticDiscriminantAnalysis,
 )
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import (
+    RandomForestClassifier,
+    RandomForestRegressor,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.linear_model import (
+    LogisticRegression,
+    Ridge,
+    RidgeClassifier,
+    SGDClassifier,
+)
 from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, SVR, LinearSVC
 
 import sktinymyo
 from sktinymyo import (
@@ -47,6 +61,7 @@ skl2onnx = pytest.importorskip("skl2onnx")
 from sktinymyo.export._onnx_session import make_session, run_graph  # noqa: E402
 from sktinymyo.export.onnx import (  # noqa: E402
     ExportError,
+    quantize_onnx,
     read_contract,
     read_report,
     register_converters,
@@ -238,10 +253,47 @@ def test_discriminants(last, n_classes, names, X, y):
     assert read_report(to_onnx(pipeline, X)).label_agreement == 1.0
 
 
+LAST = [
+    LogisticRegression(),
+    LinearSVC(),
+    SGDClassifier(),
+    RidgeClassifier(),
+    RandomForestClassifier(5, random_state=0),
+    KNeighborsClassifier(),
+    GaussianNB(),
+    MLPClassifier((8,), max_iter=50),
+    CalibratedClassifierCV(SVC(), cv=2),
+    StackingClassifier([("one", LinearDiscriminantAnalysis())], cv=2),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("last", LAST, ids=lambda last: type(last).__name__)
+def test_last_steps_of_the_guide(last, n_classes, X, y):
+    for names in (np.array([5, -3, 9]), np.array(["rest", "fist", "öffnen"])):
+        steps = TimeDomainFeatures(["rms"]), StandardScaler(), last
+        pipeline = make_pipeline(*steps).fit(X, names[y % n_classes])
+        assert read_report(to_onnx(pipeline, X)).label_agreement == 1.0
+
+
+@pytest.mark.parametrize(
+    "last",
+    [Ridge(), RandomForestRegressor(5, random_state=0), MultiOutputRegressor(SVR())],
+)
+def test_regressors_of_several_targets(last, X):
+    targets = np.stack([X.std(axis=(1, 2)), 1000 * X[:, 0].std(axis=1)], axis=1)
+    pipeline = make_pipeline(TimeDomainFeatures(["rms"]), StandardScaler(), last)
+    (result,) = outputs(to_onnx(pipeline.fit(X, targets), X), X)
+    np.testing.assert_allclose(result, pipeline.predict(X), rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_labels_that_do_not_follow_the_probabilities(X, y):
     last = SGDClassifier(loss="modified_huber", random_state=0)
     pipeline = make_pipeline(TimeDomainFeatures(["rms", "wl"]), last).fit(X, y)
-    with pytest.raises(ExportError, match="other labels than predict.*raw_scores"):
+    pattern = "other labels than predict.*raw_scores"
+    with pytest.raises(ExportError, match=pattern):
         to_onnx(pipeline, X)
     model = to_onnx(pipeline, X, options={"raw_scores": True})
     assert read_report(model).label_agreement == 1.0
@@ -266,6 +318,13 @@ def test_contract(X, y, tmp_path):
     contract = read_contract(scaler)
     assert (contract.shape, contract.n_channels, contract.sfreq) == ((270,), 3, None)
     assert contract.weights is None
+    # Columns for one electrode say nothing of the others.
+    first = ChannelScaler(n_channels=1)
+    column = ColumnTransformer([("one", first, list(range(90)))]).fit(flat)
+    assert read_contract(to_onnx(column, flat)).n_channels is None
+    vote = VotingClassifier([("one", pipeline)], voting="soft").fit(X, y)
+    contract = read_contract(to_onnx(vote, X))
+    assert (contract.sfreq, contract.weights) == (200, "random (nano)")
     register_converters()
     assert read_contract(skl2onnx.to_onnx(pipeline[:1], X[:1])) is None
 
@@ -396,6 +455,43 @@ def test_what_skl2onnx_itself_refuses_is_named(X, y):
         to_onnx(pipeline, X)
 
 
+def test_what_has_no_form_in_a_graph(X, y):
+    several = np.stack([y > 0, y > 1], axis=1)
+    pipeline = make_pipeline(TimeDomainFeatures(["rms"]), RidgeClassifier())
+    with pytest.raises(UnsupportedStepError, match="several labels a window"):
+        to_onnx(pipeline.fit(X, several), X)
+    table = pd.DataFrame(X.reshape(48, -1)).add_prefix("t")
+    named = ColumnTransformer([("scaler", StandardScaler(), ["t0", "t1"])])
+    with pytest.raises(UnsupportedStepError, match="columns by name.*by number"):
+        to_onnx(named.fit(table), table)
+    last = LinearSVC().fit(X.reshape(48, -1), y)
+    model = to_onnx(embedded().fit(X, y), X)
+    with pytest.raises(ExportError, match="predict_proba, which LinearSVC"):
+        verify_onnx(model, last, X.reshape(48, -1))
+
+
+def test_graphs_that_are_none(tmp_path, X, y):
+    pipeline = embedded().fit(X, y)
+    path = tmp_path / "model.onnx"
+    model = to_onnx(pipeline, X, path=path)
+    path.write_bytes(path.read_bytes()[:1000])
+    (tmp_path / "empty.onnx").touch()
+    with pytest.raises(ValueError, match="not an ONNX file, or a damaged one"):
+        quantize_onnx(path, X)
+    with pytest.raises(ValueError, match="holds no graph"):
+        read_contract(tmp_path / "empty.onnx")
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_report(tmp_path / "nothing.onnx")
+    with pytest.raises(TypeError, match="what to_onnx returned.*Pipeline"):
+        quantize_onnx(pipeline, X)
+    with pytest.raises(ValueError, match="int8 graph already"):
+        quantize_onnx(quantize_onnx(model, X), X)
+    entry = next(p for p in model.metadata_props if p.key.endswith("verification"))
+    entry.value = "{"
+    with pytest.raises(ValueError, match="damaged, or of another version"):
+        read_report(model)
+
+
 def test_functions_in_a_pipeline(X):
     steps = [
         ("own", make_pipeline(FunctionTransformer(np.abs))),
@@ -478,7 +574,8 @@ def test_a_graph_that_is_wrong(X, y):
     model = to_onnx(pipeline, X)
     other = embedded().fit(X[::-1], (y + 1) % 3)
     assert verify_onnx(model, pipeline, X).n_above == 0
-    with pytest.raises(ExportError, match="differs from predict_proba"):
+    pattern = "differs from predict_proba.*most likely LogisticRegression"
+    with pytest.raises(ExportError, match=pattern):
         verify_onnx(model, other, X)
 
 
