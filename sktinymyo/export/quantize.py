@@ -185,9 +185,8 @@ class QuantizedModel:
 
         Parameters
         ----------
-        X : array-like of shape (n_windows, n_channels_in, n_times) or \
-                (n_windows, n_channels_in * n_times)
-            Raw windows.
+        X : array-like
+            Raw windows, as :meth:`quantize_windows` takes them.
 
         Returns
         -------
@@ -202,9 +201,8 @@ class QuantizedModel:
 
         Parameters
         ----------
-        X : array-like of shape (n_windows, n_channels_in, n_times) or \
-                (n_windows, n_channels_in * n_times)
-            Raw windows.
+        X : array-like
+            Raw windows, as :meth:`quantize_windows` takes them.
 
         Returns
         -------
@@ -220,9 +218,8 @@ class QuantizedModel:
 
         Parameters
         ----------
-        X : array-like of shape (n_windows, n_channels_in, n_times) or \
-                (n_windows, n_channels_in * n_times)
-            Raw windows.
+        X : array-like
+            Raw windows, as :meth:`quantize_windows` takes them.
 
         Returns
         -------

@@ -12,6 +12,7 @@ from .filters import (
     filter_block,
     filter_recording,
     filter_windows,
+    padding_length,
 )
 from .resampling import resample, resampling_ratio
 from .segments import split_recordings
@@ -26,6 +27,7 @@ __all__ = [
     "filter_block",
     "filter_recording",
     "filter_windows",
+    "padding_length",
     "resample",
     "resampling_ratio",
     "resolve_features",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from ...nn._attention import rotary_table, rotate
+from ...nn import rotary_table, rotate
 
 __all__ = ["Statistics", "collect_statistics", "float_trace"]
 
