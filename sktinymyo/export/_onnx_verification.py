@@ -76,9 +76,8 @@ class ExportReport:
         Windows compared.
     n_above : int
         Windows of which a value differs by more than `tolerance`, or whose label is
-        another one without a tie. Not zero only
-        where features are counted (zero crossings and the like) and a sample is as
-        close to the limit as rounding.
+        another one without a tie. Not zero only where features are counted (zero
+        crossings and the like) and a sample is as close to the limit as rounding.
     label_agreement : float or None
         Share of windows with the same label; None if the output has no labels.
     n_bytes : int
