@@ -23,6 +23,7 @@ __all__ = [
     "METHOD",
     "ExportError",
     "ExportReport",
+    "call_quietly",
     "compare",
     "output_method",
     "simulated_windows",
@@ -74,9 +75,9 @@ class ExportReport:
     n_windows : int
         Windows compared.
     n_above : int
-        Windows of which a value differs by more than `tolerance`. Not zero only
-        where features are counted (zero crossings and the like) and a sample is as
-        close to the limit as rounding.
+        Windows of which a value differs by more than `tolerance`, or whose label is
+        another one without a tie. Not zero only where features are counted (zero
+        crossings and the like) and a sample is as close to the limit as rounding.
     label_agreement : float or None
         Share of windows with the same label; None if the output has no labels.
     n_bytes : int
@@ -186,10 +187,10 @@ def compare(model, estimator, X, *, tolerance):
             "If it is not of to_onnx, it may need a newer onnxruntime. "
             + _other_step(estimator),
         ) from error
-    expected = _call(estimator, method, X)
+    expected = call_quietly(estimator, method, X)
     agreement, other = None, np.zeros(len(X), dtype=bool)
     if is_classifier(estimator):
-        predicted = _call(estimator, "predict", X)
+        predicted = call_quietly(estimator, "predict", X)
         labels = _in_form(results[0], predicted, estimator)
         numbered = get_property(model, LABELS) == "numbers"
         same = _as_in_graph(estimator, predicted, numbered) == labels
@@ -224,7 +225,7 @@ def compare(model, estimator, X, *, tolerance):
     return report
 
 
-def _call(estimator, method, X):
+def call_quietly(estimator, method, X):
     """Return the result of a method, without a warning that X is no table."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
@@ -252,7 +253,7 @@ def _is_tie(estimator, X, predicted, labels, classes, tolerance):
     method = next((name for name in methods if hasattr(estimator, name)), None)
     if method is None or predicted.ndim > 1:
         return np.zeros(len(X), dtype=bool)
-    scores = _call(estimator, method, X)
+    scores = call_quietly(estimator, method, X)
     limit = tolerance * float(np.abs(scores).max())
     if scores.ndim == 1:
         return np.abs(scores) <= limit

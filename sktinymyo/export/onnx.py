@@ -31,6 +31,7 @@ from ._onnx_steps import (
 from ._onnx_verification import (
     ExportError,
     ExportReport,
+    call_quietly,
     compare,
     output_method,
     simulated_windows,
@@ -319,7 +320,7 @@ def _check_options(options):
 
 def _check_one_label(estimator, X):
     """Refuse classifiers of several labels a window, which skl2onnx gets wrong."""
-    if is_classifier(estimator) and np.ndim(estimator.predict(X[:1])) != 1:
+    if is_classifier(estimator) and call_quietly(estimator, "predict", X[:1]).ndim != 1:
         raise UnsupportedStepError(
             f"{type(last_step(estimator)).__name__} gives several labels a window, "
             "which has no form in the graph; fit a classifier for each of them, and "

@@ -555,7 +555,7 @@ def test_not_fitted_and_half_precision(X):
 
 def test_tables(X, y):
     table = pd.DataFrame(X.reshape(48, -1)).add_prefix("t")
-    step = ChannelScaler(n_channels=3).fit(table)
+    step = make_pipeline(ChannelScaler(n_channels=3), GaussianNB()).fit(table, y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         to_onnx(step, table)
@@ -577,6 +577,22 @@ def test_a_graph_that_is_wrong(X, y):
     pattern = "differs from predict_proba.*most likely LogisticRegression"
     with pytest.raises(ExportError, match=pattern):
         verify_onnx(model, other, X)
+
+
+def test_a_difference_in_a_bundle_advises_what_its_caller_has(
+    tmp_path, X, y, monkeypatch
+):
+    from sktinymyo.export import gap9, onnx
+
+    def refuse(*arguments, **options):
+        raise ExportError("the graph differs.", "Pass a larger tolerance=.")
+
+    monkeypatch.setattr(onnx, "to_onnx", refuse)
+    classifier = TinyMyoClassifier(**NANO, tune="head").fit(X, y)
+    with pytest.raises(gap9.BundleError, match="graph differs. A bundle") as caught:
+        gap9.export_gap9(classifier, tmp_path / "bundle", X, verify=False)
+    assert "larger tolerance" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("package", ["skl2onnx", "onnxruntime"])
