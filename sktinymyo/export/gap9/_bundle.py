@@ -1,7 +1,9 @@
 """A bundle on disk: what it says, what it draws, what it predicts."""
 
 import json
+import shutil
 import tempfile
+import weakref
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from ..._validation import as_windows, check_choice, check_truth
 from ...exceptions import WindowsError
 from ._checks import run_checks
 from ._codegen import generate_sources
-from ._contract import read_classes, read_program, read_shape
+from ._contract import read_classes, read_preprocess, read_program, read_shape
 from ._cost import COEFFICIENTS, OPERATING_POINTS, estimate
 from ._manifest import BundleError, check_files, read_manifest
 from ._memory import MemoryPlan
@@ -137,7 +139,9 @@ class GAP9Bundle:
         -------
         estimates : list of CostEstimate
         """
-        return [estimate(self.plan.shape, name, self.plan) for name in COEFFICIENTS]
+        shape = self.plan.shape
+        before = read_preprocess(self.manifest["input"], shape)
+        return [estimate(shape, name, self.plan, before) for name in COEFFICIENTS]
 
     def report(self):
         """Return a report as text: network, memory, time, checks, licence.
@@ -330,16 +334,15 @@ class GAP9Bundle:
 
         if self._built is None:
             self._check_files()
-            # Removed with the bundle object.
-            folder = tempfile.TemporaryDirectory(prefix="sktinymyo-")
-            sources = self.checked_sources(folder.name)
-            weights = Path(folder.name) / "weights.bin"
+            folder = Path(tempfile.mkdtemp(prefix="sktinymyo-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            sources = self.checked_sources(folder)
+            weights = folder / "weights.bin"
             weights.write_bytes(self._read("weights.bin"))
             # One part a tile instead of those of 8 cores: the same bits, faster here.
-            output = Path(folder.name) / "net"
-            program = build_program(sources, output, cores=1)
-            self._built = folder, program, weights
-        return self._built[1:]
+            program = build_program(sources, folder / "net", cores=1)
+            self._built = program, weights
+        return self._built
 
     def _check_files(self):
         problems = check_files(self.path, self.manifest)

@@ -1,5 +1,7 @@
 """What the manifest says about input, labels and weights, and back from it."""
 
+import json
+
 import numpy as np
 
 from .._integer.program import (
@@ -16,6 +18,7 @@ __all__ = [
     "describe_scales",
     "describe_weights",
     "read_classes",
+    "read_preprocess",
     "read_program",
     "read_shape",
 ]
@@ -96,18 +99,25 @@ def describe_classes(classes, probabilities=None):
     """
     classes = np.asarray(classes)
     values = classes.tolist()
-    if classes.dtype.kind not in _LABEL_KINDS or not all(
-        isinstance(value, str | int | float) for value in values
-    ):
+    if classes.dtype.kind not in _LABEL_KINDS or not all(map(_is_plain, values)):
         raise BundleError(
             f"labels of type {classes.dtype} cannot be written to the manifest; fit "
-            "the pipeline with texts or numbers as labels."
+            "the pipeline with texts that are Unicode, or finite numbers, as labels."
         )
     return {
         "dtype": "object" if classes.dtype == object else classes.dtype.str,
         "values": values,
         "probabilities": probabilities,
     }
+
+
+def _is_plain(value):
+    """Whether a label can be written to a JSON file."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, str | int | float)
 
 
 def read_classes(described):
@@ -212,7 +222,7 @@ def read_program(manifest, plan, packed):
         return IntegerProgram(
             shape=shape,
             arrays=arrays,
-            preprocess=_read_preprocess(manifest["input"], shape),
+            preprocess=_preprocess(manifest["input"], shape),
             scales={name: np.asarray(s["step"]) for name, s in scales.items()},
             zeros={name: s["zero"] for name, s in scales.items()},
             classes=manifest["classes"]["values"],
@@ -234,7 +244,21 @@ def _check_constant(name, values):
         raise ValueError(f"{name!r} starts with 0")
 
 
-def _read_preprocess(contract, shape):
+def read_preprocess(contract, shape):
+    """Make a Preprocess of the manifest's "input".
+
+    Raises
+    ------
+    BundleError
+        If it is damaged.
+    """
+    try:
+        return _preprocess(contract, shape)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"the input in the manifest is damaged: {error}.") from error
+
+
+def _preprocess(contract, shape):
     filtering = contract["filter"] or {}
     if not 0 <= filtering.get("pad_length", 0) < shape.n_times:
         raise ValueError("the padding of the filter is not within the window")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...exceptions import BuildError
 from ._makefile import PROGRAM_SOURCES, RISCV_FLAGS, STRICT_FLAGS
 
 __all__ = [
@@ -41,10 +42,6 @@ _PACKAGES = {
 }
 # Peaks and checksums are written to standard error, and so are complaints.
 _WORDS_OF_TRACE = ("crc", "peak")
-
-
-class BuildError(RuntimeError):
-    """The program could not be compiled or did not run; the message has the output."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +214,11 @@ def _call(command, complaint, *, timeout, data=None):
         done = subprocess.run(
             command, input=data, capture_output=True, timeout=timeout, check=False
         )
+    # Such as a folder for temporary files from which nothing may be started.
+    except OSError as error:
+        raise BuildError(
+            f"{complaint}: {command[0]} does not start ({error})."
+        ) from error
     except subprocess.TimeoutExpired:
         raise BuildError(
             f"{complaint}: {command[0]} took longer than {timeout:g} s."

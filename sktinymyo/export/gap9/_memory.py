@@ -12,7 +12,9 @@ anew. All offsets are multiples of 16 bytes.
   transfer 0 is started; whoever starts to use transfer i first waits for it, then
   starts transfer i + 1 (into the other slab buffer), then computes. Transfer i always
   goes to the buffer ``slab{i % 2}``.
-* Every matrix of activations is stored row by row, a row being a token.
+* Every matrix of activations is stored row by row, a row being a token, but for the
+  values of a head: these are stored transposed, a row being one of the head's columns
+  over all tokens, so that the sum over the keys reads neighbouring bytes.
 
 A linear step (patch, attention_inputs, projection, hidden, output, head) is::
 
@@ -29,14 +31,10 @@ same for every slab of the step.
 
 from dataclasses import asdict, dataclass, field
 
-from ...exceptions import SktinymyoError
+from ...exceptions import PlanError
 from .._integer.program import ProgramShape
 
 __all__ = ["Buffer", "MemoryPlan", "Piece", "PlanError", "Step", "Transfer"]
-
-
-class PlanError(SktinymyoError, ValueError):
-    """A network does not fit the memory; the message names what is too large."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,7 @@ class MemoryPlan:
     shape : ProgramShape
         Sizes of the network.
     l1_bytes, l2_bytes : int
-        Sizes of the arenas that were allowed.
+        Memory that the program may take: the arenas, and in L2 its tables too.
     buffers : list of Buffer
         Places in L2.
     steps : list of Step

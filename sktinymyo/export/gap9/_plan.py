@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ._memory import Buffer, MemoryPlan, Piece, PlanError, Step, Transfer
 from ._placement import lower_bound, place
 from ._schedule import RESIDENT, Schedule
+from ._tables import constant_bytes
 
 __all__ = [
     "Buffer",
@@ -16,6 +17,7 @@ __all__ = [
     "PlanError",
     "Step",
     "Transfer",
+    "make_plan",
     "plan_program",
 ]
 
@@ -42,7 +44,8 @@ def plan_program(shape, l1_bytes=100 * 1024, l2_bytes=1400 * 1024):
         Size of the arena in L1: 100 KB of the 128 KB of a GAP9, whose cores keep their
         stacks there.
     l2_bytes : int, default=1433600
-        Size of the arena in L2: 1400 KB of the 1.5 MB, the rest is code.
+        L2 for the arena and the tables of the program: 1400 KB of the 1.5 MB. Code,
+        stacks and what the SDK takes have the rest.
 
     Returns
     -------
@@ -77,16 +80,19 @@ def plan_program(shape, l1_bytes=100 * 1024, l2_bytes=1400 * 1024):
         for slab_kb in _SLAB_KB
     ]
     fitting = [option for option in options if option.peak <= l2_bytes]
+    tables = 0
     while fitting:
         dearest = min(option.cost for option in fitting) * _TOLERATED_COST
         good = [option for option in fitting if option.cost <= dearest]
         best = min(good, key=lambda option: (option.peak, option.cost))
         slab_bytes, parts = best.schedule.slab_bytes, best.schedule.token_parts
-        plan = _make_plan(Schedule(shape, l1_bytes, slab_bytes, parts), l2_bytes)
-        if plan.peak["L2"] <= l2_bytes:
+        plan = make_plan(Schedule(shape, l1_bytes, slab_bytes, parts), l2_bytes)
+        tables = sum(constant_bytes(plan).values())
+        if plan.peak["L2"] + tables <= l2_bytes:
             return plan
         fitting.remove(best)
-    raise _too_large(min(options, key=lambda option: option.bound), l2_bytes)
+    nearest = min(options, key=lambda option: option.bound)
+    raise _too_large(nearest, tables, l2_bytes)
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,20 @@ def _token_parts(n_tokens):
     ]
 
 
-def _make_plan(schedule, l2_bytes):
+def make_plan(schedule, l2_bytes):
+    """Give every buffer of a schedule its place, whether or not it fits.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Steps, transfers and lifetimes.
+    l2_bytes : int
+        L2 that the program may take.
+
+    Returns
+    -------
+    plan : MemoryPlan
+    """
     requests = schedule.requests()
     offsets = place(requests)
     buffers = [
@@ -131,9 +150,9 @@ def _make_plan(schedule, l2_bytes):
     )
 
 
-def _too_large(option, l2_bytes):
+def _too_large(option, tables, l2_bytes):
     """Make the refusal of the option that comes nearest to fitting."""
-    bound, requests = option.bound, option.schedule.requests()
+    requests = option.schedule.requests()
     last = max(request.last_step for request in requests)
     sums = [
         sum(r.size for r in requests if r.first_step <= step <= r.last_step)
@@ -143,9 +162,11 @@ def _too_large(option, l2_bytes):
     alive = [r for r in requests if r.first_step <= worst <= r.last_step]
     alive.sort(key=lambda request: -request.size)
     names = ", ".join(f"{r.name} {r.size / 1024:.0f} KB" for r in alive[:4])
+    beside = f"; tables of the program {tables / 1024:.0f} KB" if tables else ""
     return PlanError(
-        f"the network does not fit L2: it needs at least {bound / 1024:.0f} KB of "
-        f"{l2_bytes / 1024:.0f} KB at one time (largest: {names}). Use shorter "
+        f"the network does not fit L2: it needs at least "
+        f"{(option.bound + tables) / 1024:.0f} KB of {l2_bytes / 1024:.0f} KB at one "
+        f"time (largest: {names}{beside}). Use shorter "
         "windows, fewer channels or a narrower encoder (the tensors grow with "
         "channels x patches x embed_dim), or pass a larger l2_kb if the device has it."
     )

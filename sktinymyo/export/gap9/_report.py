@@ -3,7 +3,9 @@
 import textwrap
 
 from ..._optional import import_optional
-from ._cost import COEFFICIENTS, OPERATING_POINTS, render_table
+from ._cost import COEFFICIENTS, OPERATING_POINTS, digits, render_table
+from ._preprocess_cost import ORIGIN
+from ._tables import constant_bytes
 
 __all__ = ["plot_cost", "plot_memory", "render_memory", "render_report"]
 
@@ -17,6 +19,7 @@ _FAMILIES = {
     "weights (slabs)": ("slab", "#CC79A7"),
     "input, output, tables": ("", "#999999"),
 }
+_CONSTANTS = "tables of the program"
 _PARTS = {
     "linear": "#0072B2",
     "attention": "#009E73",
@@ -26,6 +29,8 @@ _PARTS = {
     "add": "#CC79A7",
     "weights": "#999999",
     "start": "#555555",
+    "filter": "#E69F00",
+    "quantise": "#8C6D31",
 }
 
 
@@ -45,13 +50,17 @@ def render_memory(plan):
     text : str
     """
     peak, moved = plan.peak, plan.moved()
+    tables = sum(constant_bytes(plan).values())
     lines = [
         f"{'level':<7}{'in use':>12}{'allowed':>12}",
         f"{'L1':<7}{_kb(peak['L1']):>12}{_kb(plan.l1_bytes):>12}",
-        f"{'L2':<7}{_kb(peak['L2']):>12}{_kb(plan.l2_bytes):>12}",
+        f"{'L2':<7}{_kb(peak['L2'] + tables):>12}{_kb(plan.l2_bytes):>12}",
         f"{'L3':<7}{_kb(peak['L3']):>12}{'':>12}",
-        f"L2: at least {_kb(plan.lower_bound)} must be alive at one time; the "
-        f"placement takes {plan.gap} bytes more.",
+        f"L2: {_kb(peak['L2'])} of activations and slabs, {_kb(tables)} of tables. At "
+        f"least {_kb(plan.lower_bound)} must be",
+        f"alive at one time; the placement takes {plan.gap} bytes more. Not counted: "
+        "code, stacks, the",
+        "SDK, and the windows that are linked into the test program of the chip.",
         f"Moved for one window: {_kb(moved['L3-L2'])} from L3, {_kb(moved['L2-L1'])} "
         f"from L2 to L1, {_kb(moved['L1-L2'])} back.",
         "",
@@ -129,8 +138,8 @@ def _render_cost(estimates, point):
     )
     words = (
         "An estimate, never measured on a chip: the cycles may be "
-        f"{estimates[0].error:.0%} off in either direction. The preprocessing is not "
-        f"counted. Coefficients: {origins}."
+        f"{estimates[0].error:.0%} off in either direction. Coefficients: {origins}; "
+        f"preprocessing: {ORIGIN}."
     )
     return f"{_wrap(words)}\n\n{render_table(estimates, point)}"
 
@@ -140,7 +149,7 @@ def _wrap(text):
 
 
 def _names(values):
-    names = [str(value) for value in values]
+    names = [text if (text := str(v)).isprintable() else repr(v) for v in values]
     return ", ".join(names if len(names) <= 12 else [*names[:10], "...", names[-1]])
 
 
@@ -177,9 +186,18 @@ def plot_memory(plan, axes=None):
             linewidth=0.3,
         )
     steps = range(len(plan.steps))
+    tables = sum(constant_bytes(plan).values()) / 1024
+    legend[_CONSTANTS] = above.bar(
+        0,
+        tables,
+        width=len(plan.steps),
+        bottom=plan.l2_bytes / 1024 - tables,
+        align="edge",
+        color="0.85",
+    )
     _draw_limit(above, plan.l2_bytes)
-    above.set(ylabel="L2 arena (KB)", title="Memory over the steps of the network")
-    order = [family for family in _FAMILIES if family in legend]
+    above.set(ylabel="L2 (KB)", title="Memory over the steps of the network")
+    order = [family for family in (*_FAMILIES, _CONSTANTS) if family in legend]
     above.legend(
         [legend[family] for family in order],
         order,
@@ -236,13 +254,21 @@ def plot_cost(estimates, point="370MHz", axes=None):
     if axes is None:
         n = len(estimates)
         _, axes = pyplot.subplots(
-            1, n, figsize=(5.5 * n, 4.5), sharey=True, squeeze=False, layout="tight"
+            1,
+            n,
+            figsize=(5.5 * n + 1, 4.5),
+            sharey=True,
+            squeeze=False,
+            layout="constrained",
         )
         axes = axes[0]
     for axis, item in zip(axes, estimates, strict=True):
         _draw_cost(axis, item, point)
     axes[0].invert_yaxis()
-    axes[-1].legend(frameon=False, loc="lower right", fontsize="small")
+    # Beside the axes: a bar may end anywhere inside of them.
+    axes[-1].legend(
+        frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize="small"
+    )
     return axes[0].figure
 
 
@@ -263,11 +289,15 @@ def _draw_cost(axis, item, point):
             label = part.replace("_", " ")
             axis.barh(names, widths, left=left, color=color, label=label)
         left = [a + b for a, b in zip(left, widths, strict=True)]
+    # Else the axis would end where the longest bar does.
+    axis.use_sticky_edges = False
     axis.margins(x=0.02, y=0.02)
-    seconds, low, high = item.seconds(point)
+    axis.set_xlim(left=0)
+    unit, factor = ("s", 1) if item.seconds(point)[2] >= 1 else ("ms", 1e3)
+    value, low, high = (digits(x * factor) for x in item.seconds(point))
     axis.set(
         xlabel=f"estimated time at {point} (ms)",
-        title=f"{item.coefficients}: {seconds:.2f} s ({low:.2f} to {high:.2f} s)",
+        title=f"{item.coefficients}: {value} {unit} ({low} to {high} {unit})",
     )
 
 

@@ -2,7 +2,7 @@
 
 from .._integer.program import trace_names
 
-__all__ = ["step_tables"]
+__all__ = ["constant_bytes", "step_tables"]
 
 # Kinds of the plan that have one name in C; the others depend on their parts.
 _KINDS = {
@@ -21,6 +21,41 @@ _SLAB = ("weight", "bias", "multiplier", "shift", "table", "gain", "offset")
 _L1 = ("input", "output", "weight", "bias", "multiplier", "shift", "vectors")
 _L1 += ("rotation", "table", "gain", "offset", "query", "key", "value", "scores")
 _L1 += ("accumulators", "sums", "exp_table")
+
+# Bytes of the structures of program.h where a pointer has 32 bits.
+_LAYOUT_BYTES, _STEP_BYTES, _TRANSFER_BYTES, _PIECE_BYTES = 128, 72, 8, 12
+_POINTER_BYTES = 4
+# Before and behind the arena, see memory.c.
+_GUARD_BYTES = 2 * 64
+
+
+def constant_bytes(plan, n_vectors=0):
+    """Return the bytes beside the arena that the program keeps in L2, by name.
+
+    Parameters
+    ----------
+    plan : MemoryPlan
+    n_vectors : int, default=0
+        Windows of ``vectors.c``, which only the program that tests the chip links.
+
+    Returns
+    -------
+    sizes : dict of str to int
+        "tables" of ``net.c`` without those of the preprocessing, "guards" of the
+        arena, and "vectors".
+    """
+    shape = plan.shape
+    layouts = {tuple(_layout(step).items()) for step in plan.steps}
+    pieces = sum(len(transfer.pieces) for transfer in plan.transfers)
+    names = trace_names(shape)
+    tables = len(layouts) * _LAYOUT_BYTES + len(plan.steps) * _STEP_BYTES
+    tables += len(plan.transfers) * _TRANSFER_BYTES
+    tables += (pieces + len(plan.resident)) * _PIECE_BYTES
+    tables += sum(_POINTER_BYTES + len(name) + 1 for name in names)
+    window = shape.n_tokens * shape.patch_size + 4 * shape.n_classes
+    # One row of zeros stands behind the windows.
+    vectors = (n_vectors + 1) * window if n_vectors else 0
+    return {"tables": tables, "guards": _GUARD_BYTES, "vectors": vectors}
 
 
 def step_tables(program, plan):

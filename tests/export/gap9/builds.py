@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sktinymyo.exceptions import PlanError
 from sktinymyo.export.gap9._codegen import generate_sources
 from sktinymyo.export.gap9._host import build_program, missing_tools, run_program
-from sktinymyo.export.gap9._plan import PlanError, _make_plan, plan_program
+from sktinymyo.export.gap9._plan import make_plan, plan_program
 from sktinymyo.export.gap9._schedule import Schedule
 
 __all__ = ["Network", "needs_compiler", "needs_riscv", "random_floats", "tight_plan"]
@@ -56,7 +57,7 @@ def tight_plan(shape):
             high = middle
         except PlanError:
             low = middle
-    plan = _make_plan(Schedule(shape, high, slab_bytes, 3), 2**20)
+    plan = make_plan(Schedule(shape, high, slab_bytes, 3), 2**20)
     return replace(plan, steps=[_cut(step, shape) for step in plan.steps])
 
 
