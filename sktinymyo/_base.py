@@ -275,7 +275,7 @@ class TinyMyoEstimator(BaseEstimator):
                 "again, or set precision='float32'."
             )
         runner = self._get_runner()
-        key = (self.engine, precision, torch.get_num_threads())
+        key = (self.engine, precision, self.batch_size, torch.get_num_threads())
         with _BUILDING:
             # Kept beside the module: another fit brings another runner.
             if key not in runner.kept:
@@ -296,14 +296,14 @@ class TinyMyoEstimator(BaseEstimator):
                 runner.scaler,
                 simulated_windows((self.n_channels_in_, self.n_times_in_), mean, std),
                 None if known is None else ActivationRanges(known["ranges"]),
+                None if self.batch_size == "auto" else self.batch_size,
             )
 
     def _run(self, X, method="head", finish=None, with_torch=False):
         """Run the module over validated windows, with the engine unless told."""
-        batch_size = len(X) if self.batch_size == "auto" else self.batch_size
         if not (with_torch or self.engine == "torch"):
             kind = "tokens" if method == "encode" else method
-            return self._get_engine().run(X, kind, batch_size, finish)
+            return self._get_engine().run(X, kind, finish)
         device = resolve_device(self.device)
         return self._get_runner().run(
             X,
@@ -311,7 +311,7 @@ class TinyMyoEstimator(BaseEstimator):
             precision=resolve_precision(
                 self._torch_precision(), device, training=False
             ),
-            batch_size=batch_size,
+            batch_size=len(X) if self.batch_size == "auto" else self.batch_size,
             method=method,
             finish=finish,
         )

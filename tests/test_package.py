@@ -205,7 +205,14 @@ def loaded_after(statement):
         ),
         (
             "from sktinymyo import TinyMyoClassifier",
-            {"matplotlib", "huggingface_hub", "onnx", "onnxruntime", "dask"},
+            {
+                "matplotlib",
+                "huggingface_hub",
+                "onnx",
+                "onnxruntime",
+                "openvino",
+                "dask",
+            },
         ),
     ],
     ids=["package", "preprocessing", "datasets", "estimators"],
@@ -325,7 +332,8 @@ def test_dependencies_have_lower_bounds_only(project):
         operators = {specifier.operator for specifier in requirement.specifier}
         own = requirement.name == "sktinymyo"
         assert operators == (set() if own else {">="}), line
-    expected = {"export", "hub", "plot", "data", "dask", "docs", "dev"}
+    expected = {"onnxruntime", "openvino"}
+    expected |= {"export", "hub", "plot", "data", "dask", "docs", "dev"}
     assert expected <= set(extras)
 
 

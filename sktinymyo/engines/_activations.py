@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from .._torch import enough_threads
+
 __all__ = ["ActivationRanges", "sample_rows"]
 
 # Tensors of a block whose range is learned: inputs of the linear maps, and queries and
@@ -112,8 +114,9 @@ class ActivationRanges:
         device = next(module.parameters()).device
         if n_patches * config.patch_size < windows.shape[2]:
             windows = windows[..., : n_patches * config.patch_size]
+        n_tokens = step * windows.shape[1] * n_patches
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), enough_threads(n_tokens, config, device):
                 for part in windows.split(step):
                     module.encode(part.to(device))
         finally:

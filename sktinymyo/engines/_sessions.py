@@ -45,12 +45,12 @@ class OnnxruntimeSession:
         The graph.
     precision : {"float32", "int8"}
         What it was written for.
-    n_threads : int
-        Threads of one operator.
+    n_threads : dict of int to int
+        Threads for each number of windows in a call; the most are taken always.
     """
 
     def __init__(self, data, precision, n_threads):
-        self._session = make_session(data, n_threads, extra="onnxruntime")
+        self._session = make_session(data, max(n_threads.values()), extra="onnxruntime")
 
     def run(self, windows, output):
         """Return one output for scaled windows (B, C, T), in one call."""
@@ -60,8 +60,8 @@ class OnnxruntimeSession:
 class OpenvinoSession:
     """Run a graph of :func:`write_network` with OpenVINO.
 
-    It is compiled once for each number of windows in a call: with known shapes
-    OpenVINO plans all memory beforehand.
+    It is compiled once for each number of windows in a call: with fixed shapes
+    OpenVINO plans all memory beforehand and joins more operations.
 
     Parameters
     ----------
@@ -69,18 +69,21 @@ class OpenvinoSession:
         The graph.
     precision : {"float32", "bf16", "int8"}
         What it was written for.
-    n_threads : int
-        Threads of a call.
+    n_threads : dict of int to int
+        Threads for each number of windows in a call.
+    fixed : bool, default=True
+        Whether it is compiled for fixed shapes.
     """
 
-    def __init__(self, data, precision, n_threads):
+    def __init__(self, data, precision, n_threads, *, fixed=True):
         openvino = import_optional(
             "openvino", extra="openvino", purpose="engine='openvino'"
         )
         self._core = openvino.Core()
         self._data = data
+        self._fixed = fixed
+        self._n_threads = n_threads
         self._options = {
-            "INFERENCE_NUM_THREADS": n_threads,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
             "ENABLE_CPU_PINNING": False,
@@ -101,21 +104,25 @@ class OpenvinoSession:
 
     def run(self, windows, output):
         """Return one output for scaled windows (B, C, T), in one call."""
-        request = self._take_request(windows.shape)
+        shape = windows.shape if self._fixed else None
+        request = self._take_request(shape)
         try:
             request.infer({INPUT: windows}, share_inputs=True)
             return np.array(request.get_tensor(output).data, dtype=np.float32)
         finally:
-            self._idle[windows.shape].append(request)
+            self._idle[shape].append(request)
 
     def _take_request(self, shape):
         """Return a request that no other thread uses."""
         with self._lock:
             if shape not in self._compiled:
                 model = self._core.read_model(self._data)
-                model.reshape(list(shape))
+                if shape is not None:
+                    model.reshape(list(shape))
+                n_windows = max(self._n_threads) if shape is None else shape[0]
+                threads = {"INFERENCE_NUM_THREADS": self._n_threads[n_windows]}
                 self._compiled[shape] = self._core.compile_model(
-                    model, "CPU", self._options
+                    model, "CPU", self._options | threads
                 )
                 self._idle[shape] = []
             idle = self._idle[shape]

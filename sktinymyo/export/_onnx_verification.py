@@ -305,13 +305,13 @@ def _refuse(report, estimator, n_other):
             "It takes the label of the largest probability, which "
             f"{type(last).__name__}.predict does not. {instead}."
         )
-    if any(
-        getattr(step, "precision", None) == "bf16"
-        for _, step, _ in fitted_steps(estimator)
-    ):
+    rounded = {
+        getattr(step, "precision", None) for _, step, _ in fitted_steps(estimator)
+    } & {"bf16", "int8"}
+    if rounded:
         advice = (
-            "The estimator itself computes with precision='bf16': export it after "
-            "set_params(precision='float32')."
+            f"The estimator itself computes with precision={rounded.pop()!r}: export "
+            "it after set_params(precision='float32')."
         )
     elif counted:
         advice = (

@@ -197,7 +197,7 @@ def engines(contents):
             rows.append(
                 [
                     f"{key['shape']}, batch {key['batch']}",
-                    LABELS.get(engine, engine),
+                    LABELS[engine] if engine == "authors" else engine,
                     precision,
                     f"{row['windows_per_second']:.1f}",
                     f"{row['ratio']:.2f}",

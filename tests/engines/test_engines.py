@@ -10,7 +10,13 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from sktinymyo import TinyMyoClassifier, TinyMyoEmbedder, TinyMyoRegressor
+from sktinymyo import (
+    TinyMyoClassifier,
+    TinyMyoEmbedder,
+    TinyMyoRegressor,
+    sliding_windows,
+)
+from sktinymyo.datasets import load_packed
 from sktinymyo.engines import _engine
 from sktinymyo.engines._activations import sample_rows
 from sktinymyo.exceptions import EngineError, OptionalDependencyError
@@ -69,6 +75,17 @@ def test_generations_of_positions(engine, precision, position):
     args = (engine, precision, module, WindowScaler(None), windows, ranges)
     difference = _engine.Engine(*args).difference
     assert difference < (1e-5 if precision == "float32" else 0.05)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("shape", [(1, 3), (3, 27), (1, 60), (9, 20), (3, 60)])
+def test_few_tokens(engine, shape):
+    """Numbers of tokens, heads and windows that are the same (three)."""
+    X = np.random.default_rng(0).normal(size=(7, *shape))
+    for batch_size in ("auto", 1, 3):
+        model = TinyMyoEmbedder(**OPTIONS, batch_size=batch_size).fit(X)
+        exact = model.transform(X)
+        assert distance(model.set_params(engine=engine).transform(X), exact) < 1e-5
 
 
 @pytest.mark.parametrize(("engine", "precision"), EVERY)
@@ -217,3 +234,27 @@ def test_wrong_numbers_are_refused(precision, X, monkeypatch):
     model = TinyMyoEmbedder(**OPTIONS, engine="openvino", precision=precision).fit(X)
     with pytest.raises(EngineError, match="engine='torch'"):
         model.transform(X)
+
+
+@pytest.mark.slow
+def test_accuracy_on_real_recordings(data_folder):
+    """int8 loses at most a point of accuracy, on sessions after those of the fit."""
+    bunch = load_packed("ciil", data_folder)
+    chosen = np.flatnonzero(bunch.meta["subject"] == bunch.meta["subject"].min())
+    X, y, meta = sliding_windows(
+        [bunch.recordings[i] for i in chosen],
+        bunch.sfreq,
+        0.2,
+        0.1,
+        labels=[bunch.target[i] for i in chosen],
+        meta=bunch.meta.iloc[chosen],
+    )
+    first = (meta["session"] == meta["session"].min()).to_numpy()
+    exact = TinyMyoClassifier("tinymyo-open-small", tune="head", random_state=0)
+    expected = exact.fit(X[first], y[first]).predict(X[~first])
+    accuracy = np.mean(expected == y[~first])
+    for engine in ENGINES:
+        model = clone(exact).set_params(engine=engine, precision="int8")
+        found = model.fit(X[first], y[first]).predict(X[~first])
+        assert np.mean(found == y[~first]) >= accuracy - 0.01
+        assert np.mean(found == expected) > 0.98

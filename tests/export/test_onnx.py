@@ -547,10 +547,11 @@ def test_wrong_windows(X, y):
 def test_not_fitted_and_half_precision(X):
     with pytest.raises(NotFittedError):
         to_onnx(embedded(), X)
-    embedder = TinyMyoEmbedder(**NANO, precision="bf16").fit(X)
-    with pytest.raises(ExportError, match="precision='float32'"):
-        to_onnx(embedder, X)
-    assert to_onnx(embedder.set_params(precision="float32"), X)
+    for engine, precision in (("torch", "bf16"), ("onnxruntime", "int8")):
+        embedder = TinyMyoEmbedder(**NANO, engine=engine, precision=precision).fit(X)
+        with pytest.raises(ExportError, match="precision='float32'"):
+            to_onnx(embedder, X)
+        assert to_onnx(embedder.set_params(precision="float32"), X)
 
 
 def test_tables(X, y):
