@@ -5,27 +5,26 @@
     python tests/benchmarks/deployment.py --quick
 
 Pipelines of a causal filter and a TinyMyoClassifier, all of it tuned from the open
-weights, in the shapes 8 x 200, 8 x 1000 and 16 x 1000 (channels x samples, 1 s each; see
-CASES in ``deployment_data.py``). Each is exported with ``export_gap9``, calibrated on
-250 of its training windows.
+weights, in the shapes 8 x 200, 8 x 1000 and 16 x 1000 (channels x samples, 1 s each;
+see CASES in ``deployment_data.py``). Each is exported with ``export_gap9``, calibrated
+on 250 windows of its training side.
 
-accuracy  test windows in float (torch), as ONNX in float32 and int8 (onnxruntime) and as
-          integers (the C program of the bundle, which gives the bits of the reference in
-          numpy; 16 windows are compared again here). LDA on time-domain features of the
-          same windows beside
+accuracy  test windows in float (torch), as ONNX in float32 and int8 (onnxruntime) and
+          as integers (the C program of the bundle; 16 windows are compared bit for bit
+          with the reference in numpy). LDA on time-domain features stands beside
 memory    sizes of the files, what the plan takes of L1, L2 and L3, estimated latency
           and energy
 timing    windows per second on one thread: the C program (``make host`` of the bundle)
           beside onnxruntime and torch. The contenders take turns, round after round;
-          medians over the rounds, and of the ratios within rounds. onnxruntime gets the
-          number of windows a call that is best for it. C reads its windows from a pipe,
-          and its start counts. Measure on a quiet machine
+          medians over the rounds, and of the ratios within rounds. onnxruntime gets
+          the number of windows a call that is best for it. The C program reads its
+          windows from a pipe, and its start counts. Measure on a quiet machine
 ablation  the choices of ``quantize_onnx`` and ``quantize``, one changed at a time
 
 Speed, size and estimate do not depend on the fold: they are those of the first.
 Recordings come from the folder in the environment variable SKTINYMYO_DATA (or
-``--data``). ``--quick`` runs everything on a tiny network and the simulator, to see that
-it works; its figures mean nothing.
+``--data``). ``--quick`` runs everything on a tiny network and the simulator, to see
+that it works; its figures mean nothing.
 """
 
 import argparse

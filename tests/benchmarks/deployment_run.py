@@ -117,19 +117,17 @@ def memory(deployed):
     from sktinymyo import estimate_gap9
 
     bundle = deployed.bundle
-    plan, estimate = bundle.plan, estimate_gap9(deployed.pipeline)
+    plan, estimates = bundle.plan, estimate_gap9(deployed.pipeline).to_dict()
     files = ("model_fp32.onnx", "model_int8.onnx", "weights.bin")
-    points = {
-        name: {point: values for point, values in one["operating_points"].items()}
-        for name, one in estimate.to_dict().items()
-    }
     return {
         "bytes": {name: (bundle.path / name).stat().st_size for name in files},
         "peak_bytes": plan.peak,
         "lower_bound_bytes": plan.lower_bound,
         "moved_bytes": plan.moved(),
-        "macs": estimate.to_dict()["published"]["macs"],
-        "operating_points": points,
+        "macs": estimates["published"]["macs"],
+        "operating_points": {
+            name: one["operating_points"] for name, one in estimates.items()
+        },
     }
 
 
