@@ -2,7 +2,7 @@
 
 import statistics
 
-from _tables import NOTHING, sources, spread, table
+from _tables import NOTHING, sources, spread, table, windows_text
 
 FORMS = {
     "torch": "float32, torch",
@@ -181,11 +181,10 @@ def _ablation(groups):
                     f"{values['decibels']:.1f}",
                 ]
             )
-    values = [record["values"] for records in groups for record in records]
     head = ["windows, network", "function", "changed", "accuracy"]
     head += ["points lost", "same labels", "logits, dB"]
+    flat = [record for records in groups for record in records]
+    tested, calibrated = (windows_text(flat, n) for n in ("n_test", "n_calibration"))
     return table(head, rows) + (
-        f"\n{min(v['n_test'] for v in values)} to {max(v['n_test'] for v in values)} "
-        f"test windows, calibrated on {min(v['n_calibration'] for v in values)} to "
-        f"{max(v['n_calibration'] for v in values)} of the training side.\n"
+        f"\n{tested} test windows, calibrated on {calibrated} of the training side.\n"
     )
