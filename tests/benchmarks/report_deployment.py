@@ -97,14 +97,20 @@ def _accuracy(groups):
                 [
                     _title(records),
                     label,
+                    windows_text(records, "n_train"),
                     len(records),
                     *cells,
                     f"{statistics.fmean(lost):+.2f}" if beside else "",
                     f"{changed:,} of {windows:,}" if beside else "",
                 ]
             )
-    head = ["windows, network", "form", "folds", "accuracy", "balanced accuracy"]
-    head += ["macro-F1", "points of accuracy lost", "labels that change"]
+    head = ["windows, network", "form", "training windows", "folds", "accuracy"]
+    head += [
+        "balanced accuracy",
+        "macro-F1",
+        "points of accuracy lost",
+        "labels that change",
+    ]
     return table(head, rows)
 
 
@@ -155,10 +161,10 @@ def _timing(groups):
         starts.append(1000 * values["start_seconds"])
     head = ["windows, network", "contender", "windows a call", "w/s", "ratio"]
     values = groups[0][0]["values"]
-    flags = "-O3 -march=native"
     note = (
-        f"\nRatios: onnxruntime, int8 = 1. C: {values['compiler']}, `{flags}` (target "
-        f"`host` of the bundle's Makefile); starting it takes {min(starts):.0f} to "
+        "\nRatios: onnxruntime, int8 = 1. C: "
+        f"{values['compiler']}, `-O3 -march=native` (target `host` of the bundle's "
+        f"Makefile); starting it takes {min(starts):.0f} to "
         f"{max(starts):.0f} ms and counts. Medians of {len(values['rounds']['c'])} "
         "rounds.\n"
     )
