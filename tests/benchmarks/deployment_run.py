@@ -52,6 +52,13 @@ class Deployed:
         )
 
     @cached_property
+    def graph(self):
+        """The graph in float32."""
+        from sktinymyo import to_onnx
+
+        return to_onnx(self.pipeline, self.sides.X_calib[:8])
+
+    @cached_property
     def ablation_windows(self):
         """Fewer test windows, spread out, and their labels."""
         step = -(-len(self.sides.y_test) // ABLATION_WINDOWS)
@@ -209,9 +216,8 @@ def ablation_graphs(deployed, settings):
     from sktinymyo.export.onnx import quantize_onnx, read_quantization
 
     X, y = deployed.ablation_windows
-    graph = deployed.bundle.path / "model_fp32.onnx"
     calib = deployed.sides.X_calib[::2]
-    small = quantize_onnx(str(graph), calib, X_test=X[:NOISE_WINDOWS], **settings)
+    small = quantize_onnx(deployed.graph, calib, X_test=X[:NOISE_WINDOWS], **settings)
     labels = run_graph(make_session(small, n_threads=1), X)[0]
     return metrics(y, labels) | {
         "accuracy_float": float(np.mean(deployed.ablation_labels == y)),
