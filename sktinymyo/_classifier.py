@@ -108,7 +108,8 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
     precision : {"auto", "float32", "bf16", "int8"}, default="auto"
         Type of the matrix products. "auto" trains in bf16 where the hardware
         computes with it, and predicts in float32. "bf16" is computed by torch and
-        OpenVINO. "int8", of onnxruntime and OpenVINO, trains as "auto" does; at its
+        by OpenVINO, which predicts in float32 where the processor has no bf16.
+        "int8", of onnxruntime and OpenVINO, trains as "auto" does; at its
         end `fit` learns the ranges of the activations from up to 256 windows, evenly
         spread (fewer where they have more than 20,480 tokens together), and keeps the
         ranges alone. `partial_fit` and a warm `fit` widen them.

@@ -50,7 +50,8 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
         (``engine_difference_``). Saved models hold no graph: it is written again.
     precision : {"auto", "float32", "bf16", "int8"}, default="auto"
         Type of the matrix products; "auto" is float32. "bf16" is computed by torch and
-        OpenVINO, "int8" by onnxruntime and OpenVINO: `fit` learns the ranges of the
+        by OpenVINO, which takes float32 where the processor has no bf16. "int8" is
+        computed by onnxruntime and OpenVINO: `fit` learns the ranges of the
         activations from up to 256 windows, evenly spread (fewer where they have more
         than 20,480 tokens together), and keeps the ranges alone.
     memory : None, str, path or joblib.Memory, default=None

@@ -27,7 +27,7 @@ PACKAGE = ROOT / "sktinymyo"
 LAYERS = [
     (
         0,
-        {"_optional", "_validation", "exceptions"},
+        {"_files", "_optional", "_validation", "exceptions"},
         {"numpy", "sklearn"},
         None,
     ),

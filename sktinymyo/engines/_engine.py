@@ -24,6 +24,8 @@ _WRITERS = {"onnxruntime": OnnxruntimeWriter, "openvino": OpenvinoWriter}
 _SESSIONS = {"onnxruntime": OnnxruntimeSession, "openvino": OpenvinoSession}
 # Fewer than torch likes: these engines lose less by a call.
 _TOKENS_PER_CALL = 320
+# With several threads, each of which needs work.
+_MOST_TOKENS_PER_CALL = 1200
 # float32 differs by rounding, 1e-6. What is rounded to 8 bits or to bf16 stays below
 # 0.05 in all that was measured; a product that overflows is off by the whole scale.
 _TOLERANCE = {"float32": 1e-4, "bf16": 0.2, "int8": 0.2}
@@ -136,17 +138,24 @@ class Engine:
         shape = examples.shape[1:]
         n_patches = max(shape[1] // self.config.patch_size, 1)
         self._form = (shape[0], n_patches)
-        best = micro_batch_size(shape[0], n_patches, n_tokens=_TOKENS_PER_CALL)
+        n_tokens = min(
+            _TOKENS_PER_CALL * torch.get_num_threads(),
+            _MOST_TOKENS_PER_CALL,
+        )
+        best = micro_batch_size(shape[0], n_patches, n_tokens=n_tokens)
         self._step = min(best, batch_size or best)
-        n_tokens = self._step * shape[0] * n_patches
-        self.n_threads = threads_worth(n_tokens, self.config)
+        # A window alone is worth fewer threads than a full batch.
+        n_threads = {
+            n_windows: threads_worth(n_windows * shape[0] * n_patches, self.config)
+            for n_windows in (1, self._step)
+        }
         data = write_network(_WRITERS[name], module, *shape, ranges)
         options = {}
         if name == "openvino":
             # OpenVINO 2026.4 mixes up tokens and heads of equal number where it knows
             # both; windows of three tokens are cheap in any form.
             options["fixed"] = shape[0] * n_patches != self.config.n_heads
-        self._session = _SESSIONS[name](data, precision, self.n_threads, **options)
+        self._session = _SESSIONS[name](data, precision, n_threads, **options)
         self.difference = self._compare(module, examples)
 
     def _compare(self, module, examples):

@@ -3,8 +3,7 @@
 import numpy as np
 import torch
 
-from ..nn import MeanRegressionHead, RegressionHead
-from ..nn._attention import rotary_table
+from ..nn import MeanRegressionHead, RegressionHead, rotary_table
 from ._graph import GraphParts, GraphWriter
 from ._network import NetworkWriter
 from ._ranges import affine

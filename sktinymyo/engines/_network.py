@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from .._torch import arrays_of_module
-from ..nn._attention import rotary_table
+from ..nn import rotary_table
 
 __all__ = ["NetworkWriter"]
 

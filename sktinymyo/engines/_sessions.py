@@ -45,12 +45,12 @@ class OnnxruntimeSession:
         The graph.
     precision : {"float32", "int8"}
         What it was written for.
-    n_threads : int
-        Threads of one operator.
+    n_threads : dict of int to int
+        Threads for each number of windows in a call; the most are taken always.
     """
 
     def __init__(self, data, precision, n_threads):
-        self._session = make_session(data, n_threads, extra="onnxruntime")
+        self._session = make_session(data, max(n_threads.values()), extra="onnxruntime")
 
     def run(self, windows, output):
         """Return one output for scaled windows (B, C, T), in one call."""
@@ -69,8 +69,8 @@ class OpenvinoSession:
         The graph.
     precision : {"float32", "bf16", "int8"}
         What it was written for.
-    n_threads : int
-        Threads of a call.
+    n_threads : dict of int to int
+        Threads for each number of windows in a call.
     fixed : bool, default=True
         Whether it is compiled for fixed shapes.
     """
@@ -82,8 +82,8 @@ class OpenvinoSession:
         self._core = openvino.Core()
         self._data = data
         self._fixed = fixed
+        self._n_threads = n_threads
         self._options = {
-            "INFERENCE_NUM_THREADS": n_threads,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
             "ENABLE_CPU_PINNING": False,
@@ -119,8 +119,10 @@ class OpenvinoSession:
                 model = self._core.read_model(self._data)
                 if shape is not None:
                     model.reshape(list(shape))
+                n_windows = max(self._n_threads) if shape is None else shape[0]
+                threads = {"INFERENCE_NUM_THREADS": self._n_threads[n_windows]}
                 self._compiled[shape] = self._core.compile_model(
-                    model, "CPU", self._options
+                    model, "CPU", self._options | threads
                 )
                 self._idle[shape] = []
             idle = self._idle[shape]

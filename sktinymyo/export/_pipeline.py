@@ -24,7 +24,7 @@ from ..preprocessing import (
     EMGResampler,
     TimeDomainFeatures,
 )
-from ..signal.filters import _default_padding
+from ..signal import padding_length
 from ._image_pipeline import assemble_images, check_images
 from ._integer.program import Preprocess
 
@@ -253,7 +253,7 @@ class _Chain:
         self.sos.append(step.sos_)
         self.phase, self.sfreq = step.phase, float(step.sfreq)
         if step.phase == "zero":
-            self.pad_length = min(_default_padding(step.sos_), step.n_times_in_ - 1)
+            self.pad_length = min(padding_length(step.sos_), step.n_times_in_ - 1)
         gain = np.prod(step.sos_[:, :3].sum(axis=1) / step.sos_[:, 3:].sum(axis=1))
         self.center = self.center * gain ** (2 if step.phase == "zero" else 1)
 

@@ -186,9 +186,8 @@ class QuantizedModel:
 
         Parameters
         ----------
-        X : array-like of shape (n_windows, n_channels_in, n_times) or \
-                (n_windows, n_channels_in * n_times)
-            Raw windows.
+        X : array-like
+            Raw windows, as :meth:`quantize_windows` takes them.
 
         Returns
         -------
@@ -204,9 +203,8 @@ class QuantizedModel:
 
         Parameters
         ----------
-        X : array-like of shape (n_windows, n_channels_in, n_times) or \
-                (n_windows, n_channels_in * n_times)
-            Raw windows.
+        X : array-like
+            Raw windows, as :meth:`quantize_windows` takes them.
 
         Returns
         -------
@@ -222,9 +220,8 @@ class QuantizedModel:
 
         Parameters
         ----------
-        X : array-like of shape (n_windows, n_channels_in, n_times) or \
-                (n_windows, n_channels_in * n_times)
-            Raw windows.
+        X : array-like
+            Raw windows, as :meth:`quantize_windows` takes them.
 
         Returns
         -------

@@ -1,5 +1,6 @@
 """Networks in plain torch: the TinyMyo encoder, its heads, a fast path; All-ConvNet."""
 
+from ._attention import rotary_table, rotate
 from ._dropout import Dropout, DropPath, set_generator
 from ._packed import PackedTinyMyo, pack
 from ._processor import bf16_is_fast, fast_matmul, micro_batch_size
@@ -40,5 +41,7 @@ __all__ = [
     "micro_batch_size",
     "pack",
     "patch_targets",
+    "rotary_table",
+    "rotate",
     "set_generator",
 ]

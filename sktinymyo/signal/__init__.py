@@ -12,6 +12,7 @@ from .filters import (
     filter_block,
     filter_recording,
     filter_windows,
+    padding_length,
 )
 from .grid import (
     find_bad_channels,
@@ -41,6 +42,7 @@ __all__ = [
     "grid_median",
     "grid_neighbors",
     "majority_vote",
+    "padding_length",
     "repair_weights",
     "resample",
     "resampling_ratio",

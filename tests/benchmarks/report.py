@@ -28,6 +28,7 @@ from _tables import (
 from contenders import LABELS, TRAINING_LABELS
 from pretraining_speed import GOAL, GOAL_NAME, GOAL_SHAPE
 from pretraining_speed import LABELS as PRETRAINING_LABELS
+from report_deployment import C_GOAL, c_ratios, deployment
 from report_hdsemg import hdsemg
 from report_pretraining import ablation, electrode_orders, recipes, turn_costs
 from report_transfer import transfer
@@ -391,6 +392,7 @@ def goals(results):
             if "libemg" in r["values"]
         ]
         row(f"features, {GROUPS[group]}, beside LibEMG", goal, values)
+    row("C program of a bundle, beside onnxruntime int8", C_GOAL, c_ratios(results))
     return table(["work", "goal, times", "measured, times", ""], rows)
 
 
@@ -426,6 +428,7 @@ def main():
         "growth": growth(part("growth")),
         "search": search(results.get("search", [])),
         "preprocessing": preprocessing(results.get("preprocessing", [])),
+        "deployment": deployment(results),
     }
     page = options.page.read_text(encoding="utf-8")
     for name, text in sections.items():

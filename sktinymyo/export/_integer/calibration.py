@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ...nn._attention import rotary_table, rotate
+from ...nn import rotary_table, rotate
 from .image_calibration import collect_image_statistics, image_trace
 from .statistics import Statistics
 

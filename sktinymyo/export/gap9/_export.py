@@ -242,12 +242,26 @@ class _Export:
     def _write_graphs(self, folder):
         """Write both graphs of onnxruntime, and what the first answers."""
         from .._onnx_session import make_session, run_graph
-        from ..onnx import quantize_onnx, read_quantization, read_report, to_onnx
+        from ..onnx import (
+            ExportError,
+            quantize_onnx,
+            read_quantization,
+            read_report,
+            to_onnx,
+        )
 
         some = self._some(_MOST_COMPARED)
         labels = None if self.labels is None else self.labels[some]
         given = self.given[some]
-        graph = to_onnx(self.pipeline, given, path=folder / "model_fp32.onnx")
+        try:
+            graph = to_onnx(self.pipeline, given, path=folder / "model_fp32.onnx")
+        except ExportError as error:
+            raise BundleError(
+                f"nothing was written, for a check failed: {error.finding} A bundle "
+                "holds only graphs that agree. Leave out windows of X_calib that are "
+                "far stronger than the others, or write the graph alone with "
+                "to_onnx(..., tolerance=...)."
+            ) from error
         report = read_report(graph)
         self._note(
             "model_fp32.onnx beside the pipeline",

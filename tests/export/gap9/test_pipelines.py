@@ -215,8 +215,6 @@ def test_many_random_pipelines(case, tmp_path_factory):
 def test_random_bundles(case, simulated, tmp_path_factory):
     # Without blocks there is nothing that the int8 graph could gain.
     assume(case["network"].depth)
-    # skl2onnx gives wrong probabilities here (sklearn-onnx 1116), which is refused.
-    assume(case["head"] != "lda" or case["n_classes"] > 2)
     folder = tmp_path_factory.mktemp("case")
     pipeline, X, y = fit(case, folder)
     reference_windows = "simulated" if simulated else "calibration"
