@@ -17,7 +17,7 @@ from ..engines._graph import GraphWriter
 from ..exceptions import UnsupportedStepError, WindowsError
 from ._onnx_discriminants import convert_linear, convert_quadratic
 from ._onnx_features import write_features
-from ._onnx_images import write_votes
+from ._onnx_images import write_median, write_repair, write_votes
 from ._onnx_labels import (
     CLASSIFIER_OPTIONS,
     set_classifier_outputs,
@@ -41,6 +41,8 @@ WINDOWS_TO_WINDOWS = {
     "ChannelScaler": write_scaler,
     "EMGFilter": write_filter,
     "EMGResampler": write_resampler,
+    "GridMedian": write_median,
+    "GridRepair": write_repair,
 }
 OWN_STEPS = (
     *WINDOWS_TO_WINDOWS,

@@ -1,4 +1,4 @@
-"""A fitted AllConvNetClassifier as ONNX operators.
+"""Fitted estimators of electrode grids as ONNX operators.
 
 Letters in shape comments: B windows, C channels, T samples, n voting samples, R rows
 and S columns of the grid, K classes.
@@ -7,7 +7,46 @@ and S columns of the grid, K classes.
 import numpy as np
 from torch import nn
 
-__all__ = ["write_maps", "write_votes"]
+from ..signal import grid_neighbors
+
+__all__ = ["write_maps", "write_median", "write_repair", "write_votes"]
+
+
+def write_repair(graph, x, estimator):
+    """Fill in the bad electrodes of windows (B, C, T)."""
+    if not len(estimator.bad_channels_):
+        return x
+    matrix = np.eye(estimator.n_channels_in_)
+    matrix[estimator.bad_channels_] = estimator.weights_
+    return graph.node("MatMul", graph.constant(matrix, "repair"), x, name="repaired")
+
+
+def write_median(graph, x, estimator):
+    """Replace channels of windows (B, C, T) by the median of their neighbourhood."""
+    groups = [
+        np.r_[channel, others]
+        for channel, others in enumerate(
+            grid_neighbors(estimator.cells_, estimator.reach)
+        )
+    ]
+    parts, order = [], []
+    # Channels with as many neighbours share one sort.
+    for size in sorted({len(group) for group in groups}):
+        channels = [c for c, group in enumerate(groups) if len(group) == size]
+        members = np.array([groups[c] for c in channels], dtype=np.int64)
+        near = graph.node("Gather", x, graph.constant(members, "members"), axis=1)
+        n_kept = size // 2 + 1
+        n_kept = graph.constant(np.array([n_kept], np.int64), "kept")
+        lowest, _ = graph.node(
+            "TopK", near, n_kept, name="lowest", outputs=2, axis=2, largest=0
+        )
+        # The highest of those kept, or the mean of the two highest.
+        middle = graph.slice(lowest, (size - 1) // 2, size // 2 + 1, axis=2)
+        parts.append(graph.reduce("Mean", middle, axis=2, keepdims=False))
+        order += channels
+    joined = graph.node("Concat", *parts, name="medians", axis=1)
+    places = graph.constant(np.argsort(order).astype(np.int64), "channels")
+    return graph.node("Gather", joined, places, name="medians", axis=1)
 
 
 def write_votes(graph, x, estimator, into):

@@ -22,6 +22,8 @@ from ..preprocessing import (
     ChannelScaler,
     EMGFilter,
     EMGResampler,
+    GridMedian,
+    GridRepair,
     TimeDomainFeatures,
 )
 from ..signal import padding_length
@@ -32,13 +34,16 @@ __all__ = ["ExportedModel", "read_pipeline"]
 
 HEADS = (LogisticRegression, LinearDiscriminantAnalysis, LinearSVC, RidgeClassifier)
 _PROBABILISTIC = (LogisticRegression, LinearDiscriminantAnalysis)
+_BEFORE = (EMGFilter, ChannelScaler, ChannelMapper, GridRepair)
 _SUPPORTED = (
-    "EMGFilter, ChannelScaler and ChannelMapper before the network; TinyMyoClassifier, "
-    "AllConvNetClassifier, or TinyMyoEmbedder with an optional StandardScaler and one "
-    "of LogisticRegression, LinearDiscriminantAnalysis, LinearSVC and RidgeClassifier"
+    "EMGFilter, ChannelScaler, ChannelMapper and GridRepair before the network; "
+    "TinyMyoClassifier, AllConvNetClassifier, or TinyMyoEmbedder with an optional "
+    "StandardScaler and one of LogisticRegression, LinearDiscriminantAnalysis, "
+    "LinearSVC and RidgeClassifier"
 )
 _INSTEAD = {
     EMGResampler: "resample recordings before windows are cut, and export the rest",
+    GridMedian: "GridRepair fills in the bad electrodes of a session",
     TimeDomainFeatures: "export has a form for the network's own embeddings only",
     TinyMyoRegressor: "only classifiers have an integer form; use to_onnx",
 }
@@ -119,7 +124,8 @@ def read_pipeline(estimator):
     Parameters
     ----------
     estimator : TinyMyoClassifier, AllConvNetClassifier or sklearn.pipeline.Pipeline
-        Fitted. In this order: any of EMGFilter, ChannelScaler and ChannelMapper;
+        Fitted. In this order: any of EMGFilter, ChannelScaler, ChannelMapper and
+        GridRepair;
         TinyMyoClassifier, AllConvNetClassifier, or a TinyMyo embedding, an optional
         StandardScaler and LogisticRegression, LinearDiscriminantAnalysis, LinearSVC
         or RidgeClassifier.
@@ -194,8 +200,7 @@ def _divide(steps):
 
 
 def _known(step):
-    kinds = (EMGFilter, ChannelScaler, ChannelMapper, StandardScaler, *HEADS)
-    return isinstance(step, kinds)
+    return isinstance(step, (*_BEFORE, StandardScaler, *HEADS))
 
 
 def _unknown(name, step):
@@ -212,25 +217,25 @@ def _unknown(name, step):
 class _Chain:
     """The steps before the network as map, filter and scaling, in this order.
 
-    A filter and a map of whole channels commute, and a filter turns a scaling into
+    A filter and a linear map of the channels commute, and a filter turns a scaling into
     another one: what it does to a constant is known.
     """
 
     def __init__(self, problems):
         self.problems = problems
-        self.n_channels_in = self.sources = self.center = self.scale = None
+        self.n_channels_in = self.matrix = self.center = self.scale = None
         self.sos, self.phase, self.pad_length, self.sfreq = [], None, 0, None
 
     def begin(self, n_channels):
         """Start with so many channels, unless there was a step before."""
         if self.n_channels_in is None:
             self.n_channels_in = n_channels
-            self.sources = np.arange(n_channels)
+            self.matrix = np.eye(n_channels)
             self.center, self.scale = np.zeros(n_channels), np.ones(n_channels)
 
     def read(self, name, step):
         """Take up one step."""
-        if not isinstance(step, EMGFilter | ChannelScaler | ChannelMapper):
+        if not isinstance(step, _BEFORE):
             self.problems.append(_unknown(name, step))
             return
         check_is_fitted(step)
@@ -239,6 +244,8 @@ class _Chain:
             self.filter(name, step)
         elif isinstance(step, ChannelScaler):
             self.scaler(name, step)
+        elif isinstance(step, GridRepair):
+            self.repair(step)
         else:
             self.mapper(step)
 
@@ -275,17 +282,22 @@ class _Chain:
     def mapper(self, step):
         """Take channels from others; those that do not exist are zeros."""
         absent = step.source_ < 0
-        self.sources = np.where(absent, -1, self.sources[step.source_])
+        self.matrix = self.matrix[step.source_] * ~absent[:, np.newaxis]
         self.center = np.where(absent, 0.0, self.center[step.source_])
         self.scale = np.where(absent, 1.0, self.scale[step.source_])
+
+    def repair(self, step):
+        """Fill in channels from others, after the scaling so far."""
+        bad, weights = step.bad_channels_, step.weights_ / self.scale
+        self.matrix[bad] = weights @ self.matrix
+        self.center[bad] = weights @ self.center
+        self.scale[bad] = 1.0
 
     def preprocess(self, sfreq):
         """Return map and filter in float32."""
         size, mapper = self.n_channels_in, None
-        if not np.array_equal(self.sources, np.arange(size)):
-            mapper = np.zeros((len(self.sources), size), dtype=np.float32)
-            rows = np.flatnonzero(self.sources >= 0)
-            mapper[rows, self.sources[rows]] = 1
+        if not np.array_equal(self.matrix, np.eye(size)):
+            mapper = self.matrix.astype(np.float32)
         sos = np.concatenate(self.sos) if self.sos else None
         return Preprocess(
             n_channels_in=size,

@@ -35,9 +35,9 @@ def quantize(pipeline, X_calib, *, y_calib=None, percentile=99.995, batch_size="
     Parameters
     ----------
     pipeline : TinyMyoClassifier, AllConvNetClassifier or sklearn.pipeline.Pipeline
-        Fitted. EMGFilter, ChannelScaler and ChannelMapper may stand before a
-        TinyMyoClassifier or an AllConvNetClassifier, or before a TinyMyoEmbedder with
-        an optional StandardScaler and one of LogisticRegression,
+        Fitted. EMGFilter, ChannelScaler, ChannelMapper and GridRepair may stand before
+        a TinyMyoClassifier or an AllConvNetClassifier, or before a TinyMyoEmbedder
+        with an optional StandardScaler and one of LogisticRegression,
         LinearDiscriminantAnalysis, LinearSVC and RidgeClassifier.
     X_calib : array-like of shape (n_windows, n_channels, n_times) or \
             (n_windows, n_channels * n_times)

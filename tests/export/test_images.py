@@ -5,8 +5,18 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sktinymyo import AllConvNetClassifier, ChannelScaler, EMGFilter, EMGResampler
+from sktinymyo import (
+    AllConvNetClassifier,
+    ChannelMapper,
+    ChannelScaler,
+    EMGFilter,
+    EMGResampler,
+    GridMedian,
+    GridRepair,
+)
 from sktinymyo.exceptions import UnsupportedStepError, WindowsError
+from sktinymyo.export._integer.comparison import scaled_windows
+from sktinymyo.export._integer.preprocess import preprocess_windows
 from sktinymyo.export._onnx_session import make_session, run_graph
 from sktinymyo.export._pipeline import read_pipeline
 from sktinymyo.export.onnx import (
@@ -95,8 +105,30 @@ def test_a_filter_stands_before_images(fitted):
     assert same.mean() > 0.9
 
 
+def test_repairs_and_scalings_become_one_map(fitted):
+    """In whatever order they stand: what is scaled, mapped and filtered is the same."""
+    _, X, y = fitted("window")
+    steps = [
+        ChannelScaler(),
+        GridRepair((4, 4), bad=[0, 7]),
+        EMGFilter(1000, l_freq=None, h_freq=200, phase="causal"),
+        ChannelScaler(method="minmax"),
+        GridRepair((4, 4), bad=[5]),
+        ChannelMapper(order=np.arange(16)[::-1].tolist()),
+    ]
+    network = AllConvNetClassifier((4, 4), width=2, max_epochs=1, random_state=0)
+    pipeline = make_pipeline(*steps, network).fit(X, y)
+    model = read_pipeline(pipeline)
+    found = scaled_windows(model, preprocess_windows(model, X))
+    expected = pipeline[:-1].transform(X).astype(np.float64)
+    expected = (expected - network.scale_mean_[:, None]) / network.scale_std_[:, None]
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
 def test_steps_without_a_form_are_refused(fitted):
     model, X, _ = fitted("window")
+    with pytest.raises(UnsupportedStepError, match=r"GridMedian.*GridRepair fills in"):
+        read_pipeline(make_pipeline(GridMedian((4, 4)).fit(X), model))
     with pytest.raises(UnsupportedStepError, match=r"(?s)EMGResampler.*Standard"):
         read_pipeline(make_pipeline(EMGResampler(1000, 500), model, StandardScaler()))
     images, X_images, _ = fitted("images")
@@ -130,6 +162,21 @@ def test_a_whole_pipeline_becomes_a_graph(fitted):
     assert run_graph(make_session(graph), X[:2])[0].dtype == np.int64
     with pytest.raises(UnsupportedStepError, match="gives its votes"):
         to_onnx(make_pipeline(model, StandardScaler()).fit(X, y), X)
+
+
+@pytest.mark.parametrize("form", ["window", "missing cells", "flat"])
+@pytest.mark.parametrize("kind", ["median", "wide median", "repair"])
+def test_grids_are_mended_in_graphs(form, kind, fitted):
+    _, X, _ = fitted(form)
+    grid = FORMS[form]["grid"]
+    step = {
+        "median": GridMedian(grid),
+        "wide median": GridMedian(grid, reach=3),
+        "repair": GridRepair(grid, bad=[0, 3]),
+    }[kind].fit(X)
+    graph = to_onnx(step, X[:4])
+    (mended,) = run_graph(make_session(graph), X[:9])
+    np.testing.assert_allclose(mended, step.transform(X[:9]), rtol=1e-5, atol=1e-5)
 
 
 def test_a_graph_of_another_network_is_refused(fitted):
