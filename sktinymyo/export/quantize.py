@@ -23,7 +23,8 @@ __all__ = ["QuantizationReport", "QuantizedModel", "quantize"]
 LEAST_WINDOWS = 8
 _LOGIT = 2.0**-16
 _WINDOWS_PER_CHUNK = 256
-_WINDOWS_COMPARED = 128
+# Windows that the layers are compared on, and images of them.
+_WINDOWS_COMPARED, _IMAGES_COMPARED = 128, 4096
 
 
 def quantize(pipeline, X_calib, *, y_calib=None, percentile=99.995, batch_size="auto"):
@@ -244,7 +245,7 @@ class QuantizedModel:
         X : array-like of shape (n_windows, n_channels_in, n_times) or None, \
                 default=None
             Raw windows, best such that no training saw; None takes those of the
-            calibration. The layers are compared on at most 128 of them.
+            calibration. The layers are compared on at most 128 of them, or 4096 images.
         y : array-like of shape (n_windows,) or None, default=None
             Their labels, for the accuracies.
 
@@ -260,7 +261,8 @@ class QuantizedModel:
         return self._report
 
     def _compare(self, X, y):
-        step = -(-len(X) // _WINDOWS_COMPARED)
+        n_compared = _IMAGES_COMPARED // self.program.shape.n_runs
+        step = -(-len(X) // max(1, min(_WINDOWS_COMPARED, n_compared)))
         flat = _input_ndim(self.pipeline) == 2
         given = (-1,) if flat else self.model.given_shape
         real = self.pipeline.predict(X.reshape(len(X), *given))

@@ -26,6 +26,8 @@ __all__ = ["export_gap9"]
 _N_REFERENCE = 8
 # Both graphs and the integers are compared on so many of the calibration windows.
 _MOST_COMPARED = 200
+# Long windows of images are many runs each; fewer of them say as much.
+_MOST_IMAGES, _FEWEST_COMPARED = 20_000, 16
 _REFERENCES = ("calibration", "simulated")
 
 
@@ -157,6 +159,8 @@ class _Export:
         self.labels = None if y_calib is None else np.asarray(y_calib)
         size = self.program.preprocess.n_channels_in, self.program.shape.n_times
         self.windows = self.given.reshape(len(self.given), *size)
+        n_compared = max(_MOST_IMAGES // self.program.shape.n_runs, _FEWEST_COMPARED)
+        self.most_compared = min(_MOST_COMPARED, n_compared)
         self.checks = []
         self.source, self.verify = reference, verify
         if reference == "simulated":
@@ -211,7 +215,7 @@ class _Export:
 
     def _compare_integers(self):
         """Note how far the integers are from the float pipeline."""
-        some = self._some(_MOST_COMPARED)
+        some = self._some(self.most_compared)
         labels = None if self.labels is None else self.labels[some]
         report = self.quantized.report(self.windows[some], labels)
         words = f"{report.agreement:.1%} of {report.n_windows} labels as in float"
@@ -250,7 +254,7 @@ class _Export:
             to_onnx,
         )
 
-        some = self._some(_MOST_COMPARED)
+        some = self._some(self.most_compared)
         labels = None if self.labels is None else self.labels[some]
         given = self.given[some]
         try:

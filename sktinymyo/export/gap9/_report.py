@@ -247,7 +247,8 @@ def plot_memory(plan, axes=None):
     for axis in axes:
         for start in starts:
             axis.axvline(start, color="0.7", linewidth=0.5)
-    below.set(xlabel="step (grey lines: blocks)", ylabel="L1 arena (KB)")
+    steps_of = "step (grey lines: blocks)" if starts else "step of one image"
+    below.set(xlabel=steps_of, ylabel="L1 arena (KB)")
     below.set_xlim(0, len(plan.steps))
     return above.figure
 
