@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import (
         adaptation,
         datasets,
+        distillation,
         exceptions,
         export,
         inspection,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ._embedder import TinyMyoEmbedder
     from ._regressor import TinyMyoRegressor
     from .adaptation import ArmbandAlignedClassifier
+    from .distillation import DistilledClassifier, DistilledRegressor
     from .export import estimate_gap9, export_gap9, to_onnx
     from .preprocessing import (
         ChannelMapper,
@@ -48,6 +50,8 @@ __all__ = [
     "ArmbandAlignedClassifier",
     "ChannelMapper",
     "ChannelScaler",
+    "DistilledClassifier",
+    "DistilledRegressor",
     "EMGFilter",
     "EMGResampler",
     "GridMedian",
@@ -59,6 +63,7 @@ __all__ = [
     "TinyMyoRegressor",
     "adaptation",
     "datasets",
+    "distillation",
     "estimate_gap9",
     "exceptions",
     "export",
@@ -81,6 +86,8 @@ _ORIGIN = {
     "ArmbandAlignedClassifier": "adaptation",
     "ChannelMapper": "preprocessing",
     "ChannelScaler": "preprocessing",
+    "DistilledClassifier": "distillation",
+    "DistilledRegressor": "distillation",
     "EMGFilter": "preprocessing",
     "EMGResampler": "preprocessing",
     "GridMedian": "preprocessing",
@@ -99,6 +106,7 @@ _ORIGIN = {
     for name in (
         "adaptation",
         "datasets",
+        "distillation",
         "exceptions",
         "export",
         "inspection",

@@ -3,6 +3,7 @@
 import copy
 import threading
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -298,6 +299,20 @@ notch_width=10)``.
             self._start(windows, classes, weights[0])
         return self._continue(windows, y, weights[1], groups, is_new=not continues)
 
+    def _fit_to_teacher(self, X, y, lesson, sample_weight=None, groups=None):
+        """Fit to labels and to a teacher's answers; the labels `y` hold every class.
+
+        All samples of a window take the answer for the window. Labels of windows that
+        are not labelled stratify the validation, no more.
+        """
+        self._check_parameters()
+        windows = self._validate(X, reset=True)
+        sample_weight, weights = check_weights(
+            windows, y, sample_weight, self.class_weight, lesson.labelled
+        )
+        self._start(windows, np.unique(y), sample_weight)
+        return self._continue(windows, y, weights, groups, is_new=True, lesson=lesson)
+
     def partial_fit(self, X, y, classes=None, sample_weight=None, groups=None):
         """Continue training on new windows, of another session or a new person.
 
@@ -475,12 +490,14 @@ notch_width=10)``.
         self._runner = self._new_runner(self._new_module(make_generator(seed)))
         self.history_ = []
 
-    def _continue(self, windows, y, weights, groups, *, is_new):
+    def _continue(self, windows, y, weights, groups, *, is_new, lesson=None):
         """Train a copy of the present network on windows, then take it over."""
         codes = np.searchsorted(self.classes_, y)
         try:
             with torch.inference_mode(False):
-                module, history = self._train(windows, codes, weights, groups, is_new)
+                module, history = self._train(
+                    windows, codes, weights, groups, is_new, lesson
+                )
         except BaseException:
             if is_new:
                 vars(self).pop("_runner", None)
@@ -493,7 +510,7 @@ notch_width=10)``.
         self.history_ = [*self.history_, *history]
         return self
 
-    def _train(self, windows, codes, weights, groups, is_new):
+    def _train(self, windows, codes, weights, groups, is_new, lesson):
         """Return a trained copy of the network and the history of its training."""
         from ._training import TrainingData, train
 
@@ -526,6 +543,8 @@ notch_width=10)``.
             weights=np.repeat((weights / weights.max()).astype(np.float32), n_times),
             training=training,
             validation=validation,
+            lesson=None if lesson is None else replace(lesson, repeats=n_times),
+            feature_layer=module.classes,
         )
         plan = self._plan(len(training), device, int(seeds[2]))
         chosen = torch.from_numpy(present).to(device)

@@ -317,6 +317,22 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         self._continue(windows, codes, weights, groups, "cross-entropy", codes)
         return self
 
+    def _fit_to_teacher(self, X, y, lesson, sample_weight=None, groups=None):
+        """Fit to labels and to a teacher's answers; the labels `y` hold every class.
+
+        Labels of windows that are not labelled stratify the validation, no more.
+        """
+        self._check_training_parameters()
+        windows = self._validate(X, reset=True)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        sample_weight, weights = check_weights(
+            windows, y, sample_weight, self.class_weight, lesson.labelled
+        )
+        self._start(windows, sample_weight)
+        loss = "cross-entropy"
+        self._continue(windows, codes, weights, groups, loss, codes, lesson)
+        return self
+
     def partial_fit(self, X, y, classes=None, sample_weight=None, groups=None):
         """Continue training on new windows, for example of a new person.
 

@@ -1,5 +1,7 @@
 """TinyMyo as a scikit-learn regressor."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
@@ -285,7 +287,12 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
         continues = self.__sklearn_is_fitted__()
         return self._fit(X, y, sample_weight, groups, continues)
 
-    def _fit(self, X, y, sample_weight, groups, continues):
+    def _fit_to_teacher(self, X, y, lesson, sample_weight=None, groups=None):
+        """Fit to targets and to a teacher's predictions, given in the same unit."""
+        self._check_training_parameters()
+        return self._fit(X, y, sample_weight, groups, False, lesson)
+
+    def _fit(self, X, y, sample_weight, groups, continues, lesson=None):
         windows = self._validate(X, reset=not continues)
         y = self._check_targets(windows, y)
         if continues and y.shape[1:] != self.target_shape_:
@@ -316,12 +323,17 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
             std[std <= 1e-12 * np.abs(mean)] = 1.0
             self.target_mean_, self.target_std_ = mean, np.where(std > 0, std, 1.0)
             self._start(windows, weights)
+        if lesson is not None:
+            lesson = replace(lesson, outputs=self._scale_targets(lesson.outputs))
+        scaled = self._scale_targets(y)
+        self._continue(windows, scaled, weights, groups, "l1", lesson=lesson)
+        return self
+
+    def _scale_targets(self, y):
+        """Return targets as the head is to answer them."""
         scaled = (y - self._target(self.target_mean_)) / self._target(self.target_std_)
         scaled = scaled.astype(np.float32)
-        if y.ndim < 3:
-            scaled = scaled.reshape(len(y), 1, -1)
-        self._continue(windows, scaled, weights, groups, "l1")
-        return self
+        return scaled if y.ndim == 3 else scaled.reshape(len(y), 1, -1)
 
     def predict(self, X):
         """Return the predicted targets.

@@ -19,6 +19,7 @@ from skorch.helper import predefined_split
 from torch.nn import functional
 from tqdm.auto import tqdm
 
+from ._lesson import Lesson, Tutor
 from .exceptions import TrainingInterruptedWarning
 from .nn import augment_windows, fast_matmul, set_generator
 
@@ -173,11 +174,12 @@ class _Batches:
 class _WindowsNet(NeuralNet):
     """skorch's loop over batches that are computed in parts."""
 
-    def __init__(self, *args, plan, data, set_mode, **kwargs):
+    def __init__(self, *args, plan, data, set_mode, tutor, **kwargs):
         super().__init__(*args, **kwargs)
         self.plan = plan
         self.data = data
         self.set_mode = set_mode
+        self.tutor = tutor
 
     def seed(self, order, augment):
         """Seed the order of the windows and their random changes."""
@@ -193,6 +195,13 @@ class _WindowsNet(NeuralNet):
             weight_decay=self.plan.weight_decay,
             layer_decay=self.plan.layer_decay,
         )
+        if self.tutor is not None and self.tutor.matching is not None:
+            groups += parameter_groups(
+                self.tutor.matching,
+                lr=self.plan.lr,
+                weight_decay=self.plan.weight_decay,
+                layer_decay=1.0,
+            )
         self.optimizer_ = torch.optim.AdamW(groups, betas=_BETAS, fused=True)
         return self
 
@@ -221,7 +230,10 @@ class _WindowsNet(NeuralNet):
             weight = torch.from_numpy(data.weights[part]).to(plan.device)
             with torch.autocast(plan.device.type, torch.bfloat16, enabled=cast):
                 output = self.module_(windows.to(plan.device))
-            yield (_loss_of_windows(plan, output, target) * weight).sum()
+            loss = _loss_of_windows(plan, output, target)
+            if self.tutor is not None:
+                loss = self.tutor.loss(part, output, loss)
+            yield (loss * weight).sum()
 
     def train_step(self, batch, **fit_params):
         """Take one step of the optimiser on a batch computed in parts."""
@@ -236,9 +248,12 @@ class _WindowsNet(NeuralNet):
             loss += part.detach()
         if not torch.isfinite(loss):
             raise ValueError(_DIVERGED.format(loss=loss.item(), lr=self.plan.lr))
+        named_parameters = list(self.module_.named_parameters())
+        if self.tutor is not None:
+            named_parameters += self.tutor.named_parameters()
         self.notify(
             "on_grad_computed",
-            named_parameters=list(self.module_.named_parameters()),
+            named_parameters=named_parameters,
             batch=batch,
             training=True,
         )
@@ -317,6 +332,10 @@ class TrainingData:
         Weight of every window, above zero.
     training, validation : ndarray of int or None
         Indices of the windows to train on and to validate with.
+    lesson : Lesson or None, default=None
+        What a teacher says of the windows, beside the targets.
+    feature_layer : torch.nn.Module or None, default=None
+        With a lesson: layer of the module whose input is its features.
     """
 
     windows: object
@@ -324,6 +343,8 @@ class TrainingData:
     weights: np.ndarray
     training: np.ndarray
     validation: np.ndarray | None = None
+    lesson: Lesson | None = None
+    feature_layer: torch.nn.Module | None = None
 
     @property
     def mean_weight(self):
@@ -388,6 +409,17 @@ def train(module, data, plan, set_mode=None):
     if plan.verbose:
         callbacks.append(("progress", _Progress(n_steps)))
 
+    tutor = None
+    if data.lesson is not None:
+        projection = np.random.SeedSequence(plan.seed).generate_state(4)[3]
+        tutor = Tutor(
+            data.lesson,
+            data.feature_layer,
+            classifies=plan.loss == "cross-entropy",
+            device=plan.device,
+            generator=torch.Generator().manual_seed(int(projection)),
+        )
+
     def default_mode(module, training):
         module.train(training)
 
@@ -397,6 +429,7 @@ def train(module, data, plan, set_mode=None):
         plan=plan,
         data=data,
         set_mode=default_mode if set_mode is None else set_mode,
+        tutor=tutor,
         max_epochs=plan.max_epochs,
         device=plan.device,
         train_split=split,
@@ -420,6 +453,8 @@ def train(module, data, plan, set_mode=None):
         if not torch.isfinite(output).all():
             raise ValueError(_DIVERGED.format(loss="not finite", lr=plan.lr))
     finally:
+        if tutor is not None:
+            tutor.close()
         set_generator(module, None)
         module.zero_grad(set_to_none=True)
         module.eval()

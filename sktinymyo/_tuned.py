@@ -128,12 +128,14 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
         self._head_is_new = True
         self.history_ = []
 
-    def _continue(self, X, targets, sample_weight, groups, loss, stratify=None):
+    def _continue(
+        self, X, targets, sample_weight, groups, loss, stratify=None, lesson=None
+    ):
         """Train a copy of the present module on windows, then take it over."""
         try:
             with torch.inference_mode(False):
                 module, history = self._train(
-                    X, targets, sample_weight, groups, loss, stratify
+                    X, targets, sample_weight, groups, loss, stratify, lesson
                 )
                 runner = ModuleRunner(module, self._scaler())
                 seen = X if sample_weight.all() else X[sample_weight > 0]
@@ -151,7 +153,7 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
             row["epoch"] += offset
         self.history_ = [*self.history_, *history]
 
-    def _train(self, X, targets, sample_weight, groups, loss, stratify):
+    def _train(self, X, targets, sample_weight, groups, loss, stratify, lesson=None):
         """Return a trained copy of the module and the history of its training."""
         from ._training import TrainingData, train
 
@@ -178,6 +180,8 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
             weights=(sample_weight / sample_weight.max()).astype(np.float32),
             training=training,
             validation=validation,
+            lesson=lesson,
+            feature_layer=module.model_head.feature_layer,
         )
         if on_features:
             with enough_threads(1, self.config_, device):

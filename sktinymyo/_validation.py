@@ -1,8 +1,10 @@
 """Validation of windows: two or three dimensions, shapes, finite values."""
 
 import numbers
+from inspect import Parameter, signature
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.class_weight import compute_sample_weight
@@ -27,6 +29,7 @@ __all__ = [
     "check_truth",
     "check_weights",
     "refuse_missing",
+    "takes_weights",
     "validate_windows",
 ]
 
@@ -418,7 +421,7 @@ def check_groups(windows, groups):
     return groups
 
 
-def check_weights(windows, y, sample_weight, class_weight):
+def check_weights(windows, y, sample_weight, class_weight, labelled=None):
     """Return the weights of windows in a loss over classes.
 
     Parameters
@@ -431,6 +434,9 @@ def check_weights(windows, y, sample_weight, class_weight):
         Weights of the windows; None is one for each.
     class_weight : dict, "balanced" or None
         As in scikit-learn.
+    labelled : ndarray of bool, shape (n_windows,), or None, default=None
+        Windows without a label have no class whose weight they could take; None: all
+        have one.
 
     Returns
     -------
@@ -449,7 +455,9 @@ def check_weights(windows, y, sample_weight, class_weight):
     )
     weights = sample_weight
     if class_weight is not None:
-        weights = weights * compute_sample_weight(class_weight, y)
+        known = slice(None) if labelled is None else labelled
+        weights = weights.copy()
+        weights[known] *= compute_sample_weight(class_weight, y[known])
     if weights.min() < 0:
         raise ValueError(
             f"class_weight={class_weight!r} holds a negative weight; pass "
@@ -461,6 +469,16 @@ def check_weights(windows, y, sample_weight, class_weight):
             "least one window needs a weight above zero."
         )
     return sample_weight, weights
+
+
+def takes_weights(estimator):
+    """Tell whether `fit` takes weights, by name or among other parameters."""
+    parameters = signature(estimator.fit).parameters
+    # A Pipeline takes parameters of its steps, but not this one.
+    takes_others = not isinstance(estimator, Pipeline) and any(
+        parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
+    return "sample_weight" in parameters or takes_others
 
 
 def _check_finite(windows):

@@ -2,13 +2,11 @@
 
 import warnings
 from dataclasses import replace
-from inspect import Parameter, signature
 
 import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.metrics import accuracy_score
-from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -28,6 +26,7 @@ from ._validation import (
     check_labels,
     check_number,
     check_truth,
+    takes_weights,
     validate_windows,
 )
 from .signal import align_maps, strength_map
@@ -265,7 +264,7 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
             return routed.estimator.fit
         if weight is None:
             return fit_params
-        if not _takes_weights(self.estimator):
+        if not takes_weights(self.estimator):
             raise ValueError(
                 f"sample_weight was given, but fit of {self.estimator!r} takes none. "
                 "For a Pipeline, pass <step>__sample_weight, or enable scikit-learn's "
@@ -389,16 +388,6 @@ class ArmbandAlignedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimato
         check_consistent_length(X, y, sample_weight)
         labels = self.predict(X, groups)
         return float(accuracy_score(y, labels, sample_weight=sample_weight))
-
-
-def _takes_weights(estimator):
-    """Tell whether `fit` takes weights, by name or among other parameters."""
-    parameters = signature(estimator.fit).parameters
-    # A Pipeline takes parameters of its steps, but not this one.
-    takes_others = not isinstance(estimator, Pipeline) and any(
-        parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()
-    )
-    return "sample_weight" in parameters or takes_others
 
 
 def _wearings(windows, groups):

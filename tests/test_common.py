@@ -13,7 +13,7 @@ import pytest
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import SkipTestWarning
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import estimator_checks as scikit_learn_checks
 from sklearn.utils.estimator_checks import (
@@ -27,6 +27,8 @@ from sktinymyo import (
     ArmbandAlignedClassifier,
     ChannelMapper,
     ChannelScaler,
+    DistilledClassifier,
+    DistilledRegressor,
     EMGFilter,
     EMGResampler,
     GridMedian,
@@ -65,6 +67,8 @@ INSTANCES = [
     ArmbandAlignedClassifier(LogisticRegression()),
     ChannelMapper(),
     ChannelScaler(),
+    DistilledClassifier(LogisticRegression(), TinyMyoClassifier(**LEARNS)),
+    DistilledRegressor(Ridge(), TinyMyoRegressor(**LEARNS)),
     EMGFilter(),
     EMGResampler(2000, 1000),
     GridMedian(),
@@ -98,6 +102,14 @@ WINDOWS_INSTANCES = [
     ChannelScaler(),
     ChannelScaler(method="minmax", per="window"),
     ChannelScaler(method="robust"),
+    DistilledClassifier(
+        TinyMyoClassifier(**QUICK),
+        TinyMyoClassifier(**QUICK),
+        feature_weight=1.0,
+        augment="amplitude",
+        views=1,
+    ),
+    DistilledRegressor(TinyMyoRegressor(**QUICK), TinyMyoRegressor(**QUICK)),
     EMGFilter(),
     EMGFilter(sfreq=200, l_freq=20, h_freq=None, notch=None, phase="causal"),
     EMGResampler(2000, 1000),
@@ -124,7 +136,13 @@ WINDOWS_INSTANCES = [
 
 def expected_failures(estimator):
     """Name the checks of scikit-learn that an estimator fails, with the reason."""
-    if isinstance(estimator, (TinyMyoClassifier, TinyMyoRegressor)):
+    trained = (
+        TinyMyoClassifier,
+        TinyMyoRegressor,
+        DistilledClassifier,
+        DistilledRegressor,
+    )
+    if isinstance(estimator, trained):
         return {
             "check_sample_weight_equivalence_on_dense_data": (
                 "a window of weight two and a window given twice are summed in "
@@ -232,16 +250,31 @@ def test_arrays_under_dispatch():
     assert "skipped" not in result.stdout
 
 
-@pytest.mark.parametrize("kind", [TinyMyoClassifier, TinyMyoRegressor])
-def test_weights_are_repetitions(kind):
+@pytest.mark.parametrize(
+    ("estimator", "batch_size"),
+    [
+        (TinyMyoClassifier(**LEARNS), "batch_size"),
+        (TinyMyoRegressor(**LEARNS), "batch_size"),
+        (
+            DistilledClassifier(LogisticRegression(), TinyMyoClassifier(**LEARNS)),
+            "student__batch_size",
+        ),
+        (
+            DistilledRegressor(Ridge(), TinyMyoRegressor(**LEARNS)),
+            "student__batch_size",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_weights_are_repetitions(estimator, batch_size):
     """The expected failure above is rounding and no more."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((15, 30))
     y = np.arange(15) % 3
     weight = rng.integers(0, 5, size=15)
-    estimator = kind(**LEARNS, random_state=0)
+    estimator = clone(estimator).set_params(random_state=0)
     weighted = clone(estimator).fit(X, y, sample_weight=weight)
-    repeated = clone(estimator).set_params(batch_size=64)
+    repeated = clone(estimator).set_params(**{batch_size: 64})
     repeated.fit(X.repeat(weight, axis=0), y.repeat(weight))
     method = "predict_proba" if is_classifier(estimator) else "predict"
     np.testing.assert_allclose(

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = [
     "adaptation",
     "datasets",
+    "distillation",
     "exceptions",
     "export",
     "export.gap9",

@@ -135,3 +135,14 @@ def test_plot_06_repairs_votes_and_calibrates(tmp_path):
     assert len(rows) == 4
     made = {path.name for path in (tmp_path / "figures").iterdir()}
     assert made == {"maps.png", "votes.png", "first_step.png"}
+
+
+@pytest.mark.slow
+def test_distillation_example(tmp_path):
+    result = run_example(
+        tmp_path, "--people", "3", "--figure", "figure.png", name="plot_05_distill"
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("SIMULATED")
+    assert "distilled, in integers:" in result.stdout
+    assert (tmp_path / "figure.png").stat().st_size > 10_000

@@ -39,7 +39,12 @@ LAYERS = [
     (2, {"_embedding_cache"}, {"numpy", "sklearn", "joblib"}, set()),
     (2, {"_linear_head"}, {"numpy", "torch", "sklearn", "threadpoolctl"}, set()),
     (2, {"_contract"}, set(), set()),
-    (3, {"_training"}, {"numpy", "torch", "skorch", "sklearn", "tqdm"}, None),
+    (
+        3,
+        {"_training", "_lesson"},
+        {"numpy", "torch", "skorch", "sklearn", "tqdm"},
+        None,
+    ),
     (3, {"engines"}, {"numpy", "torch"}, {"_torch", "nn"}),
     (4, {"preprocessing"}, {"numpy", "scipy", "sklearn"}, {"signal"}),
     (
@@ -58,6 +63,7 @@ LAYERS = [
     ),
     (4, {"pretraining"}, {"numpy", "torch", "sklearn", "safetensors", "tqdm"}, None),
     (4, {"adaptation"}, {"numpy", "sklearn"}, {"signal"}),
+    (4, {"distillation"}, {"numpy", "sklearn", "torch"}, {"nn", "_lesson"}),
     (4, {"model_selection"}, {"numpy", "pandas", "sklearn"}, None),
     (5, {"inspection"}, {"numpy"}, {"signal"}),
     (5, {"export"}, {"numpy", "scipy", "sklearn", "torch"}, None),

@@ -47,8 +47,9 @@ def simplified(estimator):
     Parameters
     ----------
     estimator : fitted estimator
-        Of a search its best estimator is taken; steps of pipelines that are None,
-        "passthrough" or "drop" are left out, since skl2onnx does not know them.
+        Of a search its best estimator is taken, of a distilled classifier its student;
+        steps of pipelines that are None, "passthrough" or "drop" are left out, since
+        skl2onnx does not know them.
 
     Returns
     -------
@@ -62,6 +63,8 @@ def simplified(estimator):
                 "estimator; fit one with its best_params_, and export that."
             )
         estimator = estimator.best_estimator_
+    if hasattr(estimator, "student_"):
+        return simplified(estimator.student_)
     if isinstance(estimator, Pipeline):
         steps = _without(estimator.steps, (None, "passthrough"))
         return Pipeline(steps) if steps else FunctionTransformer()

@@ -169,6 +169,7 @@ def read_pipeline(estimator):
 
 def _flatten(estimator, prefix=""):
     """List the steps of a pipeline, and of pipelines inside it, with their names."""
+    estimator = getattr(estimator, "student_", estimator)
     if not isinstance(estimator, Pipeline):
         return [(prefix or type(estimator).__name__, estimator)]
     steps = []

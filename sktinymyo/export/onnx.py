@@ -86,7 +86,8 @@ def to_onnx(
     Parameters
     ----------
     estimator : fitted estimator or Pipeline
-        What to convert. Of a search, its ``best_estimator_``.
+        What to convert. Of a search, its ``best_estimator_``; of a distilled
+        classifier or regressor, its ``student_``.
     X : array-like of shape (n_windows, n_channels, n_times) or \
             (n_windows, n_channels * n_times)
         One window or more of the form that `fit` saw. The graph takes float32

@@ -6,6 +6,7 @@ from ._packed import PackedTinyMyo, pack
 from ._processor import bf16_is_fast, fast_matmul, micro_batch_size
 from .all_conv_net import AllConvNet, AllConvNetConfig
 from .augmentation import AUGMENTATIONS, augment_windows
+from .losses import FeatureMatching, softened_divergence
 from .masked import MASK_FORMS, MaskedAutoencoder, draw_mask, patch_targets
 from .regression import MeanRegressionHead
 from .sizes import SIZES, config_of_size
@@ -24,6 +25,7 @@ __all__ = [
     "ClassificationHead",
     "DropPath",
     "Dropout",
+    "FeatureMatching",
     "MASK_FORMS",
     "MaskedAutoencoder",
     "MeanRegressionHead",
@@ -44,4 +46,5 @@ __all__ = [
     "rotary_table",
     "rotate",
     "set_generator",
+    "softened_divergence",
 ]

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-__all__ = ["DropPath", "Dropout", "set_generator"]
+__all__ = ["DropPath", "Dropout", "generator_of", "set_generator"]
 
 
 def random_bytes(shape, device, generator=None):
@@ -151,3 +151,9 @@ def set_generator(module, generator):
     for child in module.modules():
         if isinstance(child, _Random):
             child.generator = generator
+
+
+def generator_of(module):
+    """Return the generator that `set_generator` gave to a module, or None."""
+    children = (child for child in module.modules() if isinstance(child, _Random))
+    return getattr(next(children, None), "generator", None)

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ._attention import cached_attention, matmul_attention, rotary_table, rotate
+from ._checkpoint import checkpointed
 from ._dropout import Dropout, DropPath, set_generator
 from ._layers import layer_norm, linear, no_values, reset_linear, skip_init
 
@@ -229,6 +230,13 @@ class TinyMyo(nn.Module):
         Source of the initial values (of the encoder, not of `head`). None is
         torch's global generator; with a generator the global one is not touched.
 
+    Attributes
+    ----------
+    checkpointing : bool, default=False
+        Set to True, it makes training keep only what goes into each block and compute
+        the rest again on the way back: less memory for a third more time, with the
+        same gradients. For encoders such as "large".
+
     References
     ----------
     TinyMyo: a Tiny Foundation Model for Flexible EMG Signal Processing at the
@@ -247,6 +255,8 @@ class TinyMyo(nn.Module):
     >>> model(windows).shape
     torch.Size([4, 5])
     """
+
+    checkpointing = False
 
     def __init__(self, config=None, head=None, *, generator=None):
         super().__init__()
@@ -415,7 +425,10 @@ class TinyMyo(nn.Module):
     def run_blocks(self, tokens, rotation, key_bias):
         """Send tokens (B, N, D) through all blocks."""
         for block in self.blocks:
-            tokens = block(tokens, rotation, key_bias)
+            if self.checkpointing and torch.is_grad_enabled():
+                tokens = checkpointed(block, tokens, rotation, key_bias)
+            else:
+                tokens = block(tokens, rotation, key_bias)
         return tokens
 
     def forward(self, x, mask=None, channel_padding=None):
@@ -508,6 +521,11 @@ class ClassificationHead(nn.Module):
         """Give the head new initial values."""
         reset_linear(self.classifier, generator)
 
+    @property
+    def feature_layer(self):
+        """The layer whose input is the features of a window (B, C * D)."""
+        return self.classifier
+
     def forward(self, tokens):
         """Map tokens (B, C, P, D) to logits (B, n_classes)."""
         _check_channels(tokens, self.n_channels)
@@ -582,6 +600,11 @@ class RegressionHead(nn.Module):
                 bound = layer.weight[0].numel() ** -0.5
                 nn.init.uniform_(layer.weight, -bound, bound, generator)
                 nn.init.zeros_(layer.bias)
+
+    @property
+    def feature_layer(self):
+        """The layer whose input is the features of a window (B, C * D, P)."""
+        return self.regressor[0]
 
     def forward(self, tokens):
         """Map tokens (B, C, P, D) to values (B, n_times_out, n_outputs)."""

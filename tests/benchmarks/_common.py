@@ -28,6 +28,7 @@ PATH_OPTIONS = (
     "--out",
     "--weights",
     "--models",
+    "--memory",
     "--minirocket-python",
 )
 

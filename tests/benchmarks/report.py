@@ -29,6 +29,7 @@ from contenders import LABELS, TRAINING_LABELS
 from pretraining_speed import GOAL, GOAL_NAME, GOAL_SHAPE
 from pretraining_speed import LABELS as PRETRAINING_LABELS
 from report_deployment import C_GOAL, c_ratios, deployment
+from report_distillation import distillation, sizes
 from report_hdsemg import hdsemg
 from report_pretraining import ablation, electrode_orders, recipes, turn_costs
 from report_transfer import transfer
@@ -416,6 +417,8 @@ def main():
         "accuracy": accuracy(results.get("accuracy", [])),
         "transfer": transfer(results.get("transfer", [])),
         "ablation": ablation(results.get("ablation", [])),
+        "sizes": sizes(results.get("sizes", [])),
+        "distillation": distillation(results.get("distillation", [])),
         "recipes": recipes(results.get("recipes", [])),
         "electrode_order": electrode_orders(results.get("electrode_order", [])),
         "turn_cost": turn_costs(results.get("turn_cost", [])),
