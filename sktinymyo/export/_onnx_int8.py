@@ -190,7 +190,7 @@ def quantize_onnx(
         )
     X_calib = _windows_for(model, "X_calib", X_calib)
     X_test = X_calib if X_test is None else _windows_for(model, "X_test", X_test)
-    held_out = not _shared(X_calib, X_test)
+    held_out = not share_windows(X_calib, X_test)
     if y_test is not None:
         y_test = _labels_for(model, y_test, X_test)
     settings = {
@@ -246,7 +246,7 @@ def _windows_for(model, name, X):
     return X
 
 
-def _shared(X_calib, X_test):
+def share_windows(X_calib, X_test):
     """Tell whether a window stands in both."""
     seen = {window.tobytes() for window in X_calib}
     return any(window.tobytes() in seen for window in X_test)

@@ -89,13 +89,13 @@ def quantize(pipeline, X_calib, *, y_calib=None, percentile=99.995, batch_size="
     if batch_size != "auto":
         check_number("batch_size", batch_size, minimum=1, integer=True)
     model = read_pipeline(pipeline)
-    X = _as_windows("X_calib", X_calib, model)
+    X = as_raw_windows("X_calib", X_calib, model)
     if len(X) < LEAST_WINDOWS:
         raise WindowsError(
             f"X_calib holds {len(X)} window(s), too few to measure ranges on; pass at "
             f"least {LEAST_WINDOWS}, better some hundred of all gestures."
         )
-    y = _as_labels("y_calib", y_calib, len(X))
+    y = as_labels("y_calib", y_calib, len(X))
     statistics = _measure(model, X, batch_size)
     program = lower(model, statistics, percentile=percentile)
     return QuantizedModel(pipeline, model, program, X, y)
@@ -174,7 +174,7 @@ class QuantizedModel:
         -------
         q_input : ndarray of int8, shape (n_windows, n_channels, n_times)
         """
-        X = _as_windows("X", X, self.model)
+        X = as_raw_windows("X", X, self.model)
         shape = self.program.shape
         q_input = np.empty((len(X), shape.n_channels, shape.n_times), dtype=np.int8)
         for part in _parts(len(X)):
@@ -254,8 +254,8 @@ class QuantizedModel:
         report : QuantizationReport
         """
         if X is not None:
-            X = _as_windows("X", X, self.model)
-            return self._compare(X, _as_labels("y", y, len(X)))
+            X = as_raw_windows("X", X, self.model)
+            return self._compare(X, as_labels("y", y, len(X)))
         if self._report is None:
             self._report = self._compare(*self._calibration)
         return self._report
@@ -289,7 +289,7 @@ def _input_ndim(pipeline):
     return pipeline.input_ndim_
 
 
-def _as_windows(name, X, model):
+def as_raw_windows(name, X, model):
     """Return raw windows with three dimensions, of the shape of `fit`.
 
     An image is a window of one sample.
@@ -316,7 +316,7 @@ def _as_windows(name, X, model):
     return X
 
 
-def _as_labels(name, y, n_windows):
+def as_labels(name, y, n_windows):
     """Return labels, one for each window, or None."""
     if y is None:
         return None

@@ -6,7 +6,8 @@ from dataclasses import asdict
 import numpy as np
 
 from ..._validation import check_choice, check_truth
-from ...exceptions import BundleError
+from ...exceptions import BundleError, WindowsError
+from .._onnx_int8 import share_windows
 from ._bundle import N_LINKED, GAP9Bundle, check_target, write_bundle
 from ._checks import checksums
 from ._contract import (
@@ -24,6 +25,8 @@ from ._tables import constant_bytes
 __all__ = ["export_gap9"]
 
 _N_REFERENCE = 8
+# Of test windows, which are an estimate the better the more they are.
+_MOST_TESTED = 1000
 # Both graphs and the integers are compared on so many of the calibration windows.
 _MOST_COMPARED = 200
 # Long windows of images are many runs each; fewer of them say as much.
@@ -37,6 +40,8 @@ def export_gap9(
     X_calib,
     *,
     y_calib=None,
+    X_test=None,
+    y_test=None,
     reference="calibration",
     profile="370MHz",
     l1_kb=100,
@@ -60,9 +65,15 @@ def export_gap9(
         Raw windows, as `pipeline` takes them: at least 8, better some hundred of all
         gestures. Eight of them go into the bundle, unless `reference` says otherwise.
     y_calib : array-like of shape (n_windows,) or None, default=None
-        Their labels, for the accuracies in the manifest. These say whether the
-        integers keep the answers of the floats; they are no estimate for other
-        windows, the less so if the pipeline was trained on these.
+        Their labels, for the accuracies in the manifest if there is no `X_test`. These
+        say whether the integers keep the answers of the floats; they are no estimate
+        for other windows, the less so if the pipeline was trained on these.
+    X_test : array-like of the form of X_calib, or None, default=None
+        Windows of recordings that neither training nor calibration saw, on which the
+        integers and the int8 graph are compared with floats; at most 1,000 of them,
+        spread evenly. None compares on windows of the calibration.
+    y_test : array-like of shape (n_windows,) or None, default=None
+        Labels of `X_test`, for the accuracies in the manifest.
     reference : {"calibration", "simulated"}, default="calibration"
         Which eight windows the bundle holds to be checked with. "calibration" takes
         those that are most like what the device will see. They are recordings of a
@@ -122,19 +133,33 @@ def export_gap9(
     check_truth("verify", verify)
     check_choice("reference", reference, _REFERENCES)
     check_memory(l1_kb, l2_kb)
+    if y_test is not None and X_test is None:
+        raise ValueError(
+            "y_test was given without X_test, the windows that it labels; pass both, "
+            "or y_calib for the labels of X_calib."
+        )
     _require_packages()
     path = check_target(path, overwrite=overwrite)
 
     from .._pipeline import read_pipeline
-    from ..quantize import quantize
+    from ..quantize import as_labels, as_raw_windows, quantize
 
     # Whether it fits does not depend on the windows, and is known at once;
     # so is whether the labels can be written.
     model = read_pipeline(pipeline)
     describe_classes(model.classes)
     estimate = plan_pipeline(model, l1_kb, l2_kb, profile)
+    if X_test is not None:
+        X_test = as_raw_windows("X_test", X_test, model)
+        y_test = as_labels("y_test", y_test, len(X_test))
+        if not len(X_test):
+            raise WindowsError(
+                "X_test holds no windows; pass some, or leave it out to compare on "
+                "windows of X_calib."
+            )
     quantized = quantize(pipeline, X_calib, y_calib=y_calib)
-    export = _Export(pipeline, quantized, estimate, X_calib, y_calib, reference, verify)
+    export = _Export(pipeline, quantized, estimate, reference, verify)
+    export.set_windows(X_calib, y_calib, X_test, y_test)
     write_bundle(path, export.fill, overwrite=overwrite)
     return GAP9Bundle(path)
 
@@ -149,25 +174,40 @@ def _require_packages():
 class _Export:
     """Everything that goes into a bundle."""
 
-    def __init__(
-        self, pipeline, quantized, estimate, X_calib, y_calib, reference, verify
-    ):
+    def __init__(self, pipeline, quantized, estimate, reference, verify):
         self.pipeline, self.quantized = pipeline, quantized
         self.estimate, self.plan = estimate, estimate.plan
         self.model, self.program = quantized.model, quantized.program
-        self.given = np.asarray(X_calib)
-        self.labels = None if y_calib is None else np.asarray(y_calib)
-        size = self.program.preprocess.n_channels_in, self.program.shape.n_times
-        self.windows = self.given.reshape(len(self.given), *size)
-        n_compared = max(_MOST_IMAGES // self.program.shape.n_runs, _FEWEST_COMPARED)
-        self.most_compared = min(_MOST_COMPARED, n_compared)
         self.checks = []
         self.source, self.verify = reference, verify
-        if reference == "simulated":
+
+    def set_windows(self, X_calib, y_calib, X_test, y_test):
+        """Take the windows of the calibration, and choose those that are compared."""
+        self.given = np.asarray(X_calib)
+        size = self.program.preprocess.n_channels_in, self.program.shape.n_times
+        self.windows = self.given.reshape(len(self.given), *size)
+        if self.source == "simulated":
             windows = _simulated(self.windows, _N_REFERENCE)
         else:
-            windows = self.windows[self._some(_N_REFERENCE)]
+            windows = self.windows[_spread(len(self.windows), _N_REFERENCE)]
         self.reference = np.ascontiguousarray(windows, dtype=np.float32)
+
+        n_images = self.program.shape.n_runs
+        most = max(_MOST_IMAGES // n_images, _FEWEST_COMPARED)
+        self.calibration = self.given[
+            _spread(len(self.given), min(_MOST_COMPARED, most))
+        ]
+        if X_test is None:
+            X_test, y_test, most = self.given, y_calib, min(_MOST_COMPARED, most)
+        else:
+            X_test = X_test.reshape(-1, *self.given.shape[1:])
+            most = min(_MOST_TESTED, most)
+        some = _spread(len(X_test), most)
+        self.tested_on = X_test[some]
+        self.tested_labels = None if y_test is None else np.asarray(y_test)[some]
+        self.held_out = not share_windows(
+            self.given.astype(np.float32), X_test.astype(np.float32)
+        )
 
     def fill(self, folder):
         """Write all files but the manifest, and return the manifest's content."""
@@ -208,24 +248,22 @@ class _Export:
     def _note(self, name, detail, status="passed"):
         self.checks.append(Check(name, status, detail))
 
-    def _some(self, most):
-        """Return indices of calibration windows, spread over all of them."""
-        n = len(self.windows)
-        return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
-
     def _compare_integers(self):
         """Note how far the integers are from the float pipeline."""
-        some = self._some(self.most_compared)
-        labels = None if self.labels is None else self.labels[some]
-        report = self.quantized.report(self.windows[some], labels)
+        labels = self.tested_labels
+        report = self.quantized.report(self.tested_on, labels)
         words = f"{report.agreement:.1%} of {report.n_windows} labels as in float"
         if labels is not None:
-            words += (
-                f"; accuracy on these calibration windows (no estimate for others) "
-                f"{report.accuracy_float:.3f} in float, {report.accuracy_integer:.3f} "
-                f"in integers"
+            which = (
+                "these windows, which the calibration did not see,"
+                if self.held_out
+                else "these calibration windows (no estimate for others)"
             )
-            n_missing = len(set(self.program_classes()) - set(self.labels.tolist()))
+            words += (
+                f"; accuracy on {which} {report.accuracy_float:.3f} in float, "
+                f"{report.accuracy_integer:.3f} in integers"
+            )
+            n_missing = len(set(self.program_classes()) - set(labels.tolist()))
             if n_missing:
                 words += f"; {n_missing} classes are not among them"
         self._note("integers beside float", words)
@@ -254,11 +292,10 @@ class _Export:
             to_onnx,
         )
 
-        some = self._some(self.most_compared)
-        labels = None if self.labels is None else self.labels[some]
-        given = self.given[some]
         try:
-            graph = to_onnx(self.pipeline, given, path=folder / "model_fp32.onnx")
+            graph = to_onnx(
+                self.pipeline, self.calibration, path=folder / "model_fp32.onnx"
+            )
         except ExportError as error:
             raise BundleError(
                 f"nothing was written, for a check failed: {error.finding} A bundle "
@@ -277,9 +314,13 @@ class _Export:
         scores = np.asarray(scores, dtype=np.float32)
         np.save(folder / "ref" / "scores.npy", scores, allow_pickle=False)
         small = quantize_onnx(
-            graph, given, y_test=labels, path=folder / "model_int8.onnx"
+            graph,
+            self.calibration,
+            X_test=self.tested_on,
+            y_test=self.tested_labels,
+            path=folder / "model_int8.onnx",
         )
-        words = f"on calibration windows, {read_quantization(small)}"
+        words = str(read_quantization(small))
         self._note("model_int8.onnx beside float", words)
 
     def _write_deeploy(self, folder):
@@ -325,6 +366,11 @@ class _Export:
                 "nothing was written, for these checks failed:\n" + "\n".join(failed)
             )
         return self.checks + checks
+
+
+def _spread(n, most):
+    """Return at most so many of n indices, spread evenly."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
 
 
 def _simulated(windows, n):

@@ -426,6 +426,10 @@ def nothing_written(folder):
         ({"X": lambda X: X * [np.nan]}, WindowsError, "NaN"),
         ({"X": lambda X: X[:2]}, WindowsError, "too few"),
         ({"y_calib": ["a"]}, ValueError, "y_calib"),
+        ({"y_test": ["a"]}, ValueError, "without X_test"),
+        ({"X_test": make_windows()[0][:, :1]}, WindowsError, "X_test has shape"),
+        ({"X_test": make_windows()[0][:0]}, WindowsError, "X_test holds no windows"),
+        ({"X_test": make_windows()[0], "y_test": ["a"]}, ValueError, "y_test has"),
     ],
 )
 def test_refused_before_anything_is_written(
@@ -461,6 +465,26 @@ def test_calibration_with_one_class_is_noted(pipeline, tmp_path):
         pipeline, tmp_path / "new", X[rest], y_calib=y[rest], verify=False
     )
     assert "2 classes are not among them" in bundle.manifest["checks"][0]["detail"]
+
+
+def test_integers_are_compared_on_test_windows(pipeline, tmp_path):
+    X, y = make_windows()
+    # Labels that are all wrong tell which windows were taken.
+    wrong = np.roll(np.unique(y), 1)[np.searchsorted(np.unique(y), pipeline.predict(X))]
+    bundle = export_gap9(
+        pipeline,
+        tmp_path / "new",
+        X[::2],
+        X_test=X[1::2],
+        y_test=wrong[1::2],
+        verify=False,
+    )
+    details = {check["name"]: check["detail"] for check in bundle.manifest["checks"]}
+    integers = details["integers beside float"]
+    assert f"of {len(X[1::2])} labels" in integers
+    assert "calibration did not see, 0.000 in float" in integers
+    assert "accuracy 0.000 ->" in details["model_int8.onnx beside float"]
+    assert "no estimate" not in " ".join(details.values())
 
 
 def test_failed_check_writes_nothing(pipeline, tmp_path, monkeypatch):
