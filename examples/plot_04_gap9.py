@@ -70,10 +70,11 @@ pipeline = make_pipeline(
 # ----------
 #
 # The windows of the training show the export how large the values of every layer
-# become. ``l1_kb`` and ``l2_kb`` are what the rest of the firmware leaves; here it
-# leaves little, so that there is something to plan. Before the bundle gets its name it
-# is verified: the C program is compiled and has to give the same bits as the reference
-# in numpy. Without a compiler those checks are skipped, and the list says so.
+# become; on those of the last repetition it compares integers with floats. ``l1_kb``
+# and ``l2_kb`` are what the rest of the firmware leaves; here it leaves little, so that
+# there is something to plan. Before the bundle gets its name it is verified: the C
+# program is compiled and has to give the same bits as the reference in numpy. Without a
+# compiler those checks are skipped, and the list says so.
 
 if options.out:
     folder = Path(options.out)
@@ -84,7 +85,8 @@ bundle = export_gap9(
     pipeline,
     folder,
     X[~last],
-    y_calib=y[~last],
+    X_test=X[last],
+    y_test=y[last],
     l1_kb=32,
     l2_kb=80,
     overwrite=True,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         utils,
         weights,
     )
+    from ._all_conv_net import AllConvNetClassifier
     from ._classifier import TinyMyoClassifier
     from ._embedder import TinyMyoEmbedder
     from ._regressor import TinyMyoRegressor
@@ -37,12 +38,15 @@ if TYPE_CHECKING:
         ChannelScaler,
         EMGFilter,
         EMGResampler,
+        GridMedian,
+        GridRepair,
         TimeDomainFeatures,
     )
     from .pretraining import TinyMyoPretrainer
     from .signal import sliding_windows
 
 __all__ = [
+    "AllConvNetClassifier",
     "ArmbandAlignedClassifier",
     "ChannelMapper",
     "ChannelScaler",
@@ -50,6 +54,8 @@ __all__ = [
     "DistilledRegressor",
     "EMGFilter",
     "EMGResampler",
+    "GridMedian",
+    "GridRepair",
     "TimeDomainFeatures",
     "TinyMyoClassifier",
     "TinyMyoEmbedder",
@@ -76,6 +82,7 @@ __all__ = [
 
 # A name maps to the module that defines it; a module maps to itself.
 _ORIGIN = {
+    "AllConvNetClassifier": "_all_conv_net",
     "ArmbandAlignedClassifier": "adaptation",
     "ChannelMapper": "preprocessing",
     "ChannelScaler": "preprocessing",
@@ -83,6 +90,8 @@ _ORIGIN = {
     "DistilledRegressor": "distillation",
     "EMGFilter": "preprocessing",
     "EMGResampler": "preprocessing",
+    "GridMedian": "preprocessing",
+    "GridRepair": "preprocessing",
     "TimeDomainFeatures": "preprocessing",
     "TinyMyoClassifier": "_classifier",
     "TinyMyoEmbedder": "_embedder",

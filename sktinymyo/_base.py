@@ -25,6 +25,8 @@ from ._torch import (
     resolve_precision,
 )
 from ._validation import check_choice, check_number
+from .engines._activations import ActivationRanges, sample_rows
+from .engines._engine import Engine, check_engine, simulated_windows
 from .exceptions import (
     SktinymyoError,
     WeightsContractWarning,
@@ -38,10 +40,12 @@ from .weights._source import parse_source
 __all__ = ["TinyMyoEstimator"]
 
 SCALES = ("channel", "window", None)
+PRECISIONS = ("auto", "float32", "bf16", "int8")
 
 # One lock for all: an estimator must stay free of locks to be pickled, and is
 # rebuilt at most once.
 _REBUILDING = threading.Lock()
+_BUILDING = threading.Lock()
 
 # Of the channel vectors of random weights; a token of scaled signal spreads 0.4.
 _CHANNEL_SPREAD = 0.2
@@ -157,7 +161,7 @@ class TinyMyoEstimator(BaseEstimator):
             )
         check_choice("size", self.size, tuple(SIZES))
         check_choice("scale", self.scale, SCALES)
-        check_choice("precision", self.precision, ("auto", "float32", "bf16"))
+        check_choice("precision", self.precision, PRECISIONS)
         if self.n_channels is not None:
             check_number("n_channels", self.n_channels, minimum=1, integer=True)
         check_number(
@@ -166,6 +170,7 @@ class TinyMyoEstimator(BaseEstimator):
         if self.batch_size != "auto":
             check_number("batch_size", self.batch_size, minimum=1, integer=True)
         resolve_device(self.device)
+        check_engine(self.engine, self.precision, self.device)
 
     def _load_encoder(self, seed, dropout=0.0):
         """Return a TinyMyo without a head, and what is known of its weights."""
@@ -223,24 +228,102 @@ class TinyMyoEstimator(BaseEstimator):
         self.weights_card_ = card
         self._encoder_source = source
 
+    def _learn_int8(self, runner, X, earlier=None):
+        """Return what int8 has to know of the windows, or None if it is not asked for.
+
+        Parameters
+        ----------
+        runner : ModuleRunner
+            The network as it will predict.
+        X : ndarray of shape (n_windows, n_channels, n_times)
+            Windows of the fit, of which a few are looked at and none is kept.
+        earlier : dict or None, default=None
+            What an earlier call returned, whose windows are still to be answered.
+
+        Returns
+        -------
+        known : dict of ndarray or None
+            Ranges of the activations; mean and deviation of the channels.
+        """
+        if self.precision != "int8":
+            return None
+        X = X[sample_rows(len(X), self.n_channels_in_ * self._n_complete())]
+        windows = runner.scaler.to_tensor(X)
+        ranges = ActivationRanges.learn(runner.module, windows)
+        if earlier is not None:
+            ranges = ranges.joined(ActivationRanges(earlier["ranges"]))
+        strength = WindowScaler("channel").fit(X)
+        return {"ranges": ranges.values, "mean": strength.mean, "std": strength.std}
+
     # -- prediction ------------------------------------------------------------
 
-    def _run(self, X, method="head", finish=None):
-        """Run the module over validated windows."""
+    @property
+    def engine_difference_(self):
+        """How far the engine is from torch in float32; None with ``engine="torch"``."""
+        check_is_fitted(self)
+        return None if self.engine == "torch" else self._get_engine().difference
+
+    def _get_engine(self):
+        """Return the engine, which is built and compared at the first prediction."""
+        precision = "float32" if self.precision == "auto" else self.precision
+        check_engine(self.engine, precision, self.device)
+        known = self._int8 if precision == "int8" else None
+        if precision == "int8" and known is None:
+            raise ValueError(
+                "precision='int8' learns the ranges of the activations in fit, but "
+                f"this {type(self).__name__} was fitted with another precision; fit it "
+                "again, or set precision='float32'."
+            )
+        runner = self._get_runner()
+        key = (self.engine, precision, self.batch_size, torch.get_num_threads())
+        with _BUILDING:
+            # Kept beside the module: another fit brings another runner.
+            if key not in runner.kept:
+                runner.kept[key] = self._build_engine(runner, precision, known)
+            return runner.kept[key]
+
+    def _build_engine(self, runner, precision, known):
+        mean, std = self.scale_mean_, self.scale_std_
+        if known is not None:
+            mean, std = known["mean"], known["std"]
+        elif mean is None:
+            mean, std = np.zeros(self.n_channels_in_), np.ones(self.n_channels_in_)
+        with torch.inference_mode(False):
+            return Engine(
+                self.engine,
+                precision,
+                runner.module,
+                runner.scaler,
+                simulated_windows((self.n_channels_in_, self.n_times_in_), mean, std),
+                None if known is None else ActivationRanges(known["ranges"]),
+                None if self.batch_size == "auto" else self.batch_size,
+            )
+
+    def _run(self, X, method="head", finish=None, with_torch=False):
+        """Run the module over validated windows, with the engine unless told."""
+        if not (with_torch or self.engine == "torch"):
+            kind = "tokens" if method == "encode" else method
+            return self._get_engine().run(X, kind, finish)
         device = resolve_device(self.device)
         return self._get_runner().run(
             X,
             device=device,
-            precision=resolve_precision(self.precision, device, training=False),
+            precision=resolve_precision(
+                self._torch_precision(), device, training=False
+            ),
             batch_size=len(X) if self.batch_size == "auto" else self.batch_size,
             method=method,
             finish=finish,
         )
 
+    def _torch_precision(self):
+        """Return the precision of all that torch computes; int8 is for engines."""
+        return "auto" if self.precision == "int8" else self.precision
+
     def _n_complete(self):
         return max(self.n_times_in_ // self.config_.patch_size, 1)
 
-    def _embed(self, X, pooling):
+    def _embed(self, X, pooling, with_torch=False):
         """Return pooled tokens (or tokens, pooling=None) through the cache."""
         n_complete = self._n_complete()
 
@@ -250,15 +333,14 @@ class TinyMyoEstimator(BaseEstimator):
             return pool_tokens(tokens, pooling, n_complete)
 
         def compute(windows):
-            return self._run(windows, "encode", finish)
+            return self._run(windows, "encode", finish, with_torch)
 
         if self.memory is None:
             return compute(X)
-        return EmbeddingCache(self.memory, self._cache_context(pooling)).compute(
-            X, compute
-        )
+        context = self._cache_context(pooling, with_torch)
+        return EmbeddingCache(self.memory, context).compute(X, compute)
 
-    def _cache_context(self, pooling):
+    def _cache_context(self, pooling, with_torch):
         """Return all that an embedding depends on beside the window."""
         if self._encoder_source is None:
             encoder = self._get_runner().digest()
@@ -269,10 +351,15 @@ class TinyMyoEstimator(BaseEstimator):
             "config": self.config_.to_dict(),
             "scale": self._scale,
             "pooling": pooling,
-            "precision": self.precision,
+            "precision": self._torch_precision(),
             "device": resolve_device(self.device).type,
         }
+        by_engine = not (with_torch or self.engine == "torch")
+        if by_engine:
+            parts |= {"engine": self.engine, "precision": self.precision}
         context = repr(sorted(parts.items())).encode()
+        if by_engine and self._int8 is not None:
+            context += self._int8["ranges"].tobytes()
         if self._scale == "channel":
             context += self.scale_mean_.tobytes() + self.scale_std_.tobytes()
         return context

@@ -6,10 +6,8 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin, TransformerMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import (
     _check_feature_names_in,
-    _check_sample_weight,
     check_is_fitted,
 )
 
@@ -20,6 +18,7 @@ from ._validation import (
     check_groups,
     check_labels,
     check_number,
+    check_weights,
     refuse_missing,
 )
 
@@ -100,9 +99,20 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         :func:`sktinymyo.nn.augment_windows`.
     device : {"auto", "cpu", "cuda", "mps"} or torch.device, default="auto"
         Where to compute.
-    precision : {"auto", "float32", "bf16"}, default="auto"
+    engine : {"torch", "onnxruntime", "openvino"}, default="torch"
+        What computes predictions, on the processor. The others are faster (see the
+        :doc:`user guide </user_guide/speed>`) and come with the extras of their names;
+        training always takes torch. At the first
+        prediction the network is written as a graph and compared with torch
+        (``engine_difference_``). Saved models hold no graph: it is written again.
+    precision : {"auto", "float32", "bf16", "int8"}, default="auto"
         Type of the matrix products. "auto" trains in bf16 where the hardware
-        computes with it, and predicts in float32.
+        computes with it, and predicts in float32. "bf16" is computed by torch and
+        by OpenVINO, which predicts in float32 where the processor has no bf16.
+        "int8", of onnxruntime and OpenVINO, trains as "auto" does; at its
+        end `fit` learns the ranges of the activations from up to 256 windows, evenly
+        spread (fewer where they have more than 20,480 tokens together), and keeps the
+        ranges alone. `partial_fit` and a warm `fit` widen them.
     memory : None, str, path or joblib.Memory, default=None
         With ``tune="head"``: where to keep the embeddings, so that a search over
         head parameters encodes every window once and not once for each fold and
@@ -138,6 +148,10 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         were held back), ``lr``, ``duration`` in seconds.
     weights_card_ : WeightsCard
         Where the starting weights come from, their licence and input, in one line.
+    engine_difference_ : float or None
+        Largest difference between the engine and torch in float32, on noise of the
+        strength of the windows in `fit`, as a share of the largest value; None with
+        ``engine="torch"``.
     scale_mean_, scale_std_ : ndarray of shape (n_channels,) or None
         Statistics of ``scale="channel"``.
     n_channels_in_, n_times_in_ : int
@@ -209,6 +223,7 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         class_weight=None,
         augment=None,
         device="auto",
+        engine="torch",
         precision="auto",
         memory=None,
         n_channels=None,
@@ -235,6 +250,7 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         self.class_weight = class_weight
         self.augment = augment
         self.device = device
+        self.engine = engine
         self.precision = precision
         self.memory = memory
         self.n_channels = n_channels
@@ -309,15 +325,9 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
         self._check_training_parameters()
         windows = self._validate(X, reset=True)
         self.classes_, codes = np.unique(y, return_inverse=True)
-        known = lesson.labelled
-        sample_weight = _check_sample_weight(
-            sample_weight, windows, dtype=np.float64, ensure_non_negative=True
+        sample_weight, weights = check_weights(
+            windows, y, sample_weight, self.class_weight, lesson.labelled
         )
-        # What is not labelled has no class whose weight it could take.
-        weights = sample_weight.copy()
-        weights[known] = self._check_weights(
-            windows[known], y[known], sample_weight[known]
-        )[1]
         self._start(windows, sample_weight)
         loss = "cross-entropy"
         self._continue(windows, codes, weights, groups, loss, codes, lesson)
@@ -513,20 +523,4 @@ class TinyMyoClassifier(ClassifierMixin, TransformerMixin, TinyMyoTunedEstimator
 
     def _check_weights(self, windows, y, sample_weight):
         """Return the weights of the windows, and those times the class weights."""
-        sample_weight = _check_sample_weight(
-            sample_weight, windows, dtype=np.float64, ensure_non_negative=True
-        )
-        weights = sample_weight
-        if self.class_weight is not None:
-            weights = weights * compute_sample_weight(self.class_weight, y)
-        if weights.min() < 0:
-            raise ValueError(
-                f"class_weight={self.class_weight!r} holds a negative weight; pass "
-                "weights of zero or above."
-            )
-        if not weights.any():
-            raise ValueError(
-                "sample_weight (with class_weight) is zero for every window; at "
-                "least one window needs a weight above zero."
-            )
-        return sample_weight, weights
+        return check_weights(windows, y, sample_weight, self.class_weight)

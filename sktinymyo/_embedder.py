@@ -42,8 +42,18 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
         with the same result.
     device : {"auto", "cpu", "cuda", "mps"} or torch.device, default="auto"
         Where to compute.
-    precision : {"auto", "float32", "bf16"}, default="auto"
-        Type of the matrix products; "auto" is float32.
+    engine : {"torch", "onnxruntime", "openvino"}, default="torch"
+        What computes predictions, on the processor. The others are faster (see the
+        :doc:`user guide </user_guide/speed>`) and come with the extras of their names;
+        `encode` always takes torch. At the first
+        prediction the network is written as a graph and compared with torch
+        (``engine_difference_``). Saved models hold no graph: it is written again.
+    precision : {"auto", "float32", "bf16", "int8"}, default="auto"
+        Type of the matrix products; "auto" is float32. "bf16" is computed by torch and
+        by OpenVINO, which takes float32 where the processor has no bf16. "int8" is
+        computed by onnxruntime and OpenVINO: `fit` learns the ranges of the
+        activations from up to 256 windows, evenly spread (fewer where they have more
+        than 20,480 tokens together), and keeps the ranges alone.
     memory : None, str, path or joblib.Memory, default=None
         Where to keep pooled embeddings. Every window is encoded once, also across
         folds and candidates of a search whenever its scaling is the same
@@ -69,6 +79,10 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
         Its architecture.
     weights_card_ : WeightsCard
         Where the weights come from, their licence and input, in one line.
+    engine_difference_ : float or None
+        Largest difference between the engine and torch in float32, on noise of the
+        strength of the windows in `fit`, as a share of the largest value; None with
+        ``engine="torch"``.
     scale_mean_, scale_std_ : ndarray of shape (n_channels,) or None
         Statistics of ``scale="channel"``.
     n_channels_in_, n_times_in_ : int
@@ -130,6 +144,7 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
         pooling="channel",
         batch_size="auto",
         device="auto",
+        engine="torch",
         precision="auto",
         memory=None,
         n_channels=None,
@@ -142,6 +157,7 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
         self.pooling = pooling
         self.batch_size = batch_size
         self.device = device
+        self.engine = engine
         self.precision = precision
         self.memory = memory
         self.n_channels = n_channels
@@ -183,7 +199,9 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
         with torch.inference_mode(False):
             module, card, source = self._load_encoder(int(seed))
         self._set_encoder(windows, module, card, source)
-        self._runner = ModuleRunner(module, self._scaler())
+        runner = ModuleRunner(module, self._scaler())
+        self._int8 = self._learn_int8(runner, windows)
+        self._runner = runner
         return self
 
     def transform(self, X):
@@ -221,7 +239,7 @@ class TinyMyoEmbedder(TransformerMixin, TinyMyoEstimator):
             an incomplete patch if the window does not end with a full one.
         """
         windows, _ = self._windows(X, reset=False)
-        return self._run(windows, "encode")
+        return self._run(windows, "encode", with_torch=True)
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the embedding's columns.

@@ -32,6 +32,9 @@ class Lesson:
         What softens both answers, see :func:`sktinymyo.nn.softened_divergence`.
     feature_weight : float
         Weight of the distance between features.
+    repeats : int, default=1
+        Rows of the training that stand for one window: the samples of a window whose
+        student sees them one by one. Row r takes the answer ``r // repeats``.
     """
 
     outputs: np.ndarray
@@ -40,6 +43,7 @@ class Lesson:
     alpha: float
     temperature: float
     feature_weight: float
+    repeats: int = 1
 
 
 class Tutor:
@@ -90,13 +94,14 @@ class Tutor:
         Parameters
         ----------
         rows : ndarray of int, shape (n,)
-            Windows of the lesson.
+            Rows of the training.
         output : tensor of shape (n, ...)
             Answers of the student.
         loss_of_labels : tensor of shape (n,)
             Loss without the teacher.
         """
         lesson = self.lesson
+        rows = rows // lesson.repeats
         answers = self._tensor(lesson.outputs[rows])
         if self.classifies:
             distance = softened_divergence(output, answers, lesson.temperature)

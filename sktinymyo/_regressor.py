@@ -67,9 +67,20 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
         refused for targets with a time axis.
     device : {"auto", "cpu", "cuda", "mps"} or torch.device, default="auto"
         Where to compute.
-    precision : {"auto", "float32", "bf16"}, default="auto"
+    engine : {"torch", "onnxruntime", "openvino"}, default="torch"
+        What computes predictions, on the processor. The others are faster (see the
+        :doc:`user guide </user_guide/speed>`) and come with the extras of their names;
+        training always takes torch. At the first
+        prediction the network is written as a graph and compared with torch
+        (``engine_difference_``). Saved models hold no graph: it is written again.
+    precision : {"auto", "float32", "bf16", "int8"}, default="auto"
         Type of the matrix products. "auto" trains in bf16 where the hardware
-        computes with it, and predicts in float32.
+        computes with it, and predicts in float32. "bf16" is computed by torch and
+        by OpenVINO, which predicts in float32 where the processor has no bf16.
+        "int8", of onnxruntime and OpenVINO, trains as "auto" does; at its
+        end `fit` learns the ranges of the activations from up to 256 windows, evenly
+        spread (fewer where they have more than 20,480 tokens together), and keeps the
+        ranges alone. `partial_fit` and a warm `fit` widen them.
     memory : None, str, path or joblib.Memory, default=None
         With ``tune="head"``: where to keep the tokens of the windows, so that a
         search over head parameters encodes every window once. The head needs
@@ -108,6 +119,10 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
         Scaling of the targets during training.
     target_shape_ : tuple
         Shape of the target of one window: (), (k,) or (n_times_out, k).
+    engine_difference_ : float or None
+        Largest difference between the engine and torch in float32, on noise of the
+        strength of the windows in `fit`, as a share of the largest value; None with
+        ``engine="torch"``.
     scale_mean_, scale_std_ : ndarray of shape (n_channels,) or None
         Statistics of ``scale="channel"``.
     n_channels_in_, n_times_in_ : int
@@ -174,6 +189,7 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
         patience=7,
         augment=None,
         device="auto",
+        engine="torch",
         precision="auto",
         memory=None,
         n_channels=None,
@@ -197,6 +213,7 @@ class TinyMyoRegressor(RegressorMixin, TinyMyoTunedEstimator):
         self.patience = patience
         self.augment = augment
         self.device = device
+        self.engine = engine
         self.precision = precision
         self.memory = memory
         self.n_channels = n_channels

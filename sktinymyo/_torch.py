@@ -21,12 +21,14 @@ __all__ = [
     "arrays_of_module",
     "digest_of_arrays",
     "enough_threads",
+    "limited_threads",
     "load_arrays",
     "make_generator",
     "pool_tokens",
     "resolve_device",
     "resolve_precision",
     "rounding_of",
+    "threads_worth",
     "windows_per_call",
 ]
 
@@ -158,11 +160,34 @@ def enough_threads(n_tokens, config, device):
     context manager
         Puts the number back at its end.
     """
-    work = n_tokens * config.embed_dim * config.mlp_dim
-    wanted = max(1, work // _PRODUCTS_PER_THREAD)
+    return limited_threads(n_tokens * config.embed_dim * config.mlp_dim, device)
+
+
+def limited_threads(n_products, device):
+    """Let torch use as many threads as a number of multiplications is worth.
+
+    Parameters
+    ----------
+    n_products : int
+        Multiplications of the widest layer in one forward pass.
+    device : torch.device
+        Where the pass is computed; only the CPU is concerned.
+
+    Returns
+    -------
+    context manager
+        As from :func:`enough_threads`.
+    """
+    wanted = max(1, n_products // _PRODUCTS_PER_THREAD)
     if device.type != "cpu" or wanted >= torch.get_num_threads():
         return nullcontext()
     return _openmp().limit(limits=wanted)
+
+
+def threads_worth(n_tokens, config):
+    """Return how many threads a forward pass is worth, at most the caller's number."""
+    work = n_tokens * config.embed_dim * config.mlp_dim
+    return max(1, min(work // _PRODUCTS_PER_THREAD, torch.get_num_threads()))
 
 
 @dataclass
@@ -270,6 +295,8 @@ class ModuleRunner:
         self.module = module.eval().requires_grad_(False)
         self.scaler = scaler
         self._packed = {}
+        # What others keep for as long as the module stays the same.
+        self.kept = {}
         self._digest = None
         self._lock = threading.Lock()
 

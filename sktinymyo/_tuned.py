@@ -33,7 +33,7 @@ from ._torch import (
 from ._validation import WINDOW_TYPES, check_choice, check_number, validate_windows
 from .nn import AUGMENTATIONS
 
-__all__ = ["RANDOM_START", "TinyMyoTunedEstimator", "TuningDefaults"]
+__all__ = ["RANDOM_START", "TinyMyoTunedEstimator", "TuningDefaults", "hold_back"]
 
 _EPOCHS_OF_HEAD = (20, 100)
 _BATCH_OF_MODULE = (4, 32)
@@ -124,6 +124,7 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
             self._set_encoder(X, module, card, source, sample_weight)
             module.model_head = self._new_head(make_generator(seed + 1)).float()
         self._runner = ModuleRunner(module, self._scaler())
+        self._int8 = None
         self._head_is_new = True
         self.history_ = []
 
@@ -136,6 +137,9 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
                 module, history = self._train(
                     X, targets, sample_weight, groups, loss, stratify, lesson
                 )
+                runner = ModuleRunner(module, self._scaler())
+                seen = X if sample_weight.all() else X[sample_weight > 0]
+                int8 = self._learn_int8(runner, seen, self._int8)
         except BaseException:
             if self._head_is_new:
                 self._forget()
@@ -143,7 +147,7 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
         self._head_is_new = False
         if self.tune != "head":
             self._encoder_source = None
-        self._runner = ModuleRunner(module, self._scaler())
+        self._runner, self._int8 = runner, int8
         offset = len(self.history_)
         for row in history:
             row["epoch"] += offset
@@ -247,7 +251,7 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
             patience=self.patience if self.validation_fraction is not None else None,
             augment=None if on_features else self.augment,
             device=device,
-            precision=resolve_precision(self.precision, device, training=True),
+            precision=resolve_precision(self._torch_precision(), device, training=True),
             seed=seed,
             verbose=self.verbose,
         )
@@ -272,7 +276,7 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
         rows = data.training
         if len(rows) > _MOST_WINDOWS_OF_START:
             rows = np.sort(rng.choice(rows, _MOST_WINDOWS_OF_START, replace=False))
-        features = self._embed(X[rows], "channel")
+        features = self._embed(X[rows], "channel", with_torch=True)
         weights = sample_weight[rows]
         mean, std = moments(features, np.arange(len(rows)), weights)
         features -= mean
@@ -289,11 +293,11 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
 
         head = module.model_head
         if plan.loss != "cross-entropy":
-            features = self._embed(X, None)
+            features = self._embed(X, None, with_torch=True)
             data.windows = lambda rows: torch.from_numpy(features[rows])
             head.requires_grad_(True)
             return train(head, data, plan)
-        features = self._embed(X, "channel")
+        features = self._embed(X, "channel", with_torch=True)
         mean, std = moments(features, data.training, data.weights)
         features -= mean
         features /= std
@@ -317,29 +321,7 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
 
     def _split(self, keep, stratify, groups, seed):
         """Return the windows to train on and those to validate with, or None."""
-        fraction = self.validation_fraction
-        if fraction is None:
-            return keep, None
-        if groups is not None:
-            if len(np.unique(groups[keep])) < 2:
-                raise ValueError(
-                    f"validation_fraction={fraction!r} holds back whole groups, but "
-                    "groups names one only; pass more groups, or no groups."
-                )
-            splitter = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
-            parts = next(splitter.split(keep, groups=groups[keep]))
-        else:
-            splitter, labels = ShuffleSplit, None
-            if stratify is not None:
-                labels = stratify[keep]
-                counts = np.unique(labels, return_counts=True)[1]
-                n_held_back = math.ceil(fraction * len(keep))
-                fewest = min(n_held_back, len(keep) - n_held_back)
-                if counts.min() >= 2 and fewest >= len(counts):
-                    splitter = StratifiedShuffleSplit
-            splitter = splitter(1, test_size=fraction, random_state=seed)
-            parts = next(splitter.split(keep, labels))
-        return keep[parts[0]], keep[parts[1]]
+        return hold_back(self.validation_fraction, keep, stratify, groups, seed)
 
     def _outputs(self, X):
         """Return the output of the head for validated windows."""
@@ -363,3 +345,53 @@ class TinyMyoTunedEstimator(TinyMyoEstimator):
             self, X, reset=reset, n_channels=self.n_channels, dtype=WINDOW_TYPES
         )
         return windows
+
+
+def hold_back(fraction, keep, stratify, groups, seed):
+    """Split windows into those to train on and those to validate with.
+
+    Parameters
+    ----------
+    fraction : float or None
+        Share to hold back; None holds back nothing.
+    keep : ndarray of int
+        Indices of the windows to split.
+    stratify : ndarray of shape (n_windows,) or None
+        Classes of all windows, to be represented in both parts where they can be.
+    groups : ndarray of shape (n_windows,) or None
+        Recordings or people of all windows, which are not divided.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    training : ndarray of int
+    validation : ndarray of int or None
+
+    Raises
+    ------
+    ValueError
+        If groups are given but name one only.
+    """
+    if fraction is None:
+        return keep, None
+    if groups is not None:
+        if len(np.unique(groups[keep])) < 2:
+            raise ValueError(
+                f"validation_fraction={fraction!r} holds back whole groups, but "
+                "groups names one only; pass more groups, or no groups."
+            )
+        splitter = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+        parts = next(splitter.split(keep, groups=groups[keep]))
+    else:
+        splitter, labels = ShuffleSplit, None
+        if stratify is not None:
+            labels = stratify[keep]
+            counts = np.unique(labels, return_counts=True)[1]
+            n_held_back = math.ceil(fraction * len(keep))
+            fewest = min(n_held_back, len(keep) - n_held_back)
+            if counts.min() >= 2 and fewest >= len(counts):
+                splitter = StratifiedShuffleSplit
+        splitter = splitter(1, test_size=fraction, random_state=seed)
+        parts = next(splitter.split(keep, labels))
+    return keep[parts[0]], keep[parts[1]]

@@ -7,8 +7,10 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
+    _check_sample_weight,
     check_consistent_length,
     check_is_fitted,
     validate_data,
@@ -25,6 +27,7 @@ __all__ = [
     "check_number",
     "check_recording",
     "check_truth",
+    "check_weights",
     "refuse_missing",
     "takes_weights",
     "validate_windows",
@@ -416,6 +419,56 @@ def check_groups(windows, groups):
     check_consistent_length(windows, groups)
     refuse_missing("groups", groups)
     return groups
+
+
+def check_weights(windows, y, sample_weight, class_weight, labelled=None):
+    """Return the weights of windows in a loss over classes.
+
+    Parameters
+    ----------
+    windows : ndarray of shape (n_windows, ...)
+        What the weights belong to.
+    y : ndarray of shape (n_windows,)
+        Labels.
+    sample_weight : array-like of shape (n_windows,) or None
+        Weights of the windows; None is one for each.
+    class_weight : dict, "balanced" or None
+        As in scikit-learn.
+    labelled : ndarray of bool, shape (n_windows,), or None, default=None
+        Windows without a label have no class whose weight they could take; None: all
+        have one.
+
+    Returns
+    -------
+    sample_weight : ndarray of float64, shape (n_windows,)
+        Weights of the windows alone.
+    weights : ndarray of float64, shape (n_windows,)
+        Times the weights of their classes.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative, or none is above zero.
+    """
+    sample_weight = _check_sample_weight(
+        sample_weight, windows, dtype=np.float64, ensure_non_negative=True
+    )
+    weights = sample_weight
+    if class_weight is not None:
+        known = slice(None) if labelled is None else labelled
+        weights = weights.copy()
+        weights[known] *= compute_sample_weight(class_weight, y[known])
+    if weights.min() < 0:
+        raise ValueError(
+            f"class_weight={class_weight!r} holds a negative weight; pass "
+            "weights of zero or above."
+        )
+    if not weights.any():
+        raise ValueError(
+            "sample_weight (with class_weight) is zero for every window; at "
+            "least one window needs a weight above zero."
+        )
+    return sample_weight, weights
 
 
 def takes_weights(estimator):

@@ -6,9 +6,13 @@ scikit-learn users would catch (``ValueError``, ``ImportError``,
 """
 
 __all__ = [
+    "BuildError",
+    "BundleError",
     "DatasetNotFoundError",
+    "EngineError",
     "LeakageWarning",
     "OptionalDependencyError",
+    "PlanError",
     "SktinymyoError",
     "TrainingInterruptedWarning",
     "UnsafeFileError",
@@ -44,6 +48,10 @@ class UnsafeFileError(WeightsError):
     """A file that could run code when opened (a pickle) was refused."""
 
 
+class EngineError(SktinymyoError, RuntimeError):
+    """An engine does not compute on this machine what torch computes."""
+
+
 class DatasetNotFoundError(SktinymyoError, FileNotFoundError):
     """A data set is not in the folder given and may not be downloaded."""
 
@@ -70,3 +78,15 @@ class UnsupportedStepError(SktinymyoError, ValueError):
 
     The message lists every such step and what can take its place.
     """
+
+
+class PlanError(SktinymyoError, ValueError):
+    """A network does not fit the memory; the message names what is too large."""
+
+
+class BundleError(SktinymyoError, ValueError):
+    """A folder is not a bundle, or a bundle is damaged."""
+
+
+class BuildError(SktinymyoError, RuntimeError):
+    """The program could not be compiled or did not run; the message has the output."""

@@ -23,6 +23,7 @@ from sklearn.utils.estimator_checks import (
 
 import sktinymyo
 from sktinymyo import (
+    AllConvNetClassifier,
     ArmbandAlignedClassifier,
     ChannelMapper,
     ChannelScaler,
@@ -30,6 +31,8 @@ from sktinymyo import (
     DistilledRegressor,
     EMGFilter,
     EMGResampler,
+    GridMedian,
+    GridRepair,
     TimeDomainFeatures,
     TinyMyoClassifier,
     TinyMyoEmbedder,
@@ -53,10 +56,14 @@ LEARNS = {
     "dropout": 0.0,
     "precision": "float32",
 }
+CONVOLUTIONS = {"width": 4, "max_epochs": 2, "frames_per_window": 20}
 PRETRAINS = {"size": "nano", "max_epochs": 1, "batch_size": 16}
 
 # One instance of every class for scikit-learn's checks, which are many.
 INSTANCES = [
+    AllConvNetClassifier(
+        width=8, max_epochs=30, lr=1e-2, dropout=0.0, precision="float32"
+    ),
     ArmbandAlignedClassifier(LogisticRegression()),
     ChannelMapper(),
     ChannelScaler(),
@@ -64,6 +71,8 @@ INSTANCES = [
     DistilledRegressor(Ridge(), TinyMyoRegressor(**LEARNS)),
     EMGFilter(),
     EMGResampler(2000, 1000),
+    GridMedian(),
+    GridRepair(),
     TimeDomainFeatures(),
     TinyMyoClassifier(**LEARNS),
     TinyMyoEmbedder(**TINY),
@@ -71,8 +80,19 @@ INSTANCES = [
     TinyMyoRegressor(**LEARNS),
 ]
 
+# The same checks where another engine than torch predicts.
+ENGINE_INSTANCES = [
+    TinyMyoClassifier(**LEARNS, engine="onnxruntime"),
+    TinyMyoEmbedder(**TINY, engine="openvino"),
+    TinyMyoEmbedder(**TINY, engine="onnxruntime", precision="int8"),
+    TinyMyoRegressor(**LEARNS, engine="onnxruntime"),
+]
+
 # Our checks, on other settings too: they take other paths through the code.
 WINDOWS_INSTANCES = [
+    AllConvNetClassifier(**CONVOLUTIONS),
+    AllConvNetClassifier(**CONVOLUTIONS, vote=1, scale=None),
+    AllConvNetClassifier("image", **CONVOLUTIONS),
     ArmbandAlignedClassifier(
         make_pipeline(TimeDomainFeatures(), LinearDiscriminantAnalysis()), turn_cost=0
     ),
@@ -93,6 +113,8 @@ WINDOWS_INSTANCES = [
     EMGFilter(),
     EMGFilter(sfreq=200, l_freq=20, h_freq=None, notch=None, phase="causal"),
     EMGResampler(2000, 1000),
+    GridMedian(),
+    GridRepair(threshold=2),
     TimeDomainFeatures(),
     TinyMyoClassifier(**QUICK),
     TinyMyoClassifier(**QUICK, tune="head", scale="window"),
@@ -128,12 +150,24 @@ def expected_failures(estimator):
                 "check compares with rtol=1e-7 (see test_weights_are_repetitions)"
             )
         }
+    if isinstance(estimator, AllConvNetClassifier):
+        return {
+            "check_sample_weight_equivalence_on_dense_data": (
+                "BatchNorm takes the statistics of a batch, where an image of weight "
+                "two stands once; the loss and the scaling do count it twice"
+            )
+        }
     return {}
 
 
 def expected_windows_failures(estimator):
     """Name the checks of ours that an estimator fails, with the reason."""
     known = {}
+    if isinstance(estimator, AllConvNetClassifier) and estimator.grid is None:
+        known["check_windows_flat_equals_3d"] = (
+            "a flattened window without a grid is one sample of many electrodes, not "
+            "many samples of one (see test_flat_windows)"
+        )
     if isinstance(estimator, ArmbandAlignedClassifier):
         known["check_windows_batch_invariance"] = (
             "the turn of an armband is found from all windows of a wearing, so that "
@@ -193,6 +227,13 @@ def test_scikit_learn(estimator, check):
         pytest.skip("runs in test_arrays_under_dispatch")
 
 
+@pytest.mark.slow
+@cases(ENGINE_INSTANCES)
+def test_scikit_learn_with_engines(estimator, check):
+    pytest.importorskip(estimator.engine)
+    test_scikit_learn(estimator, check)
+
+
 def test_arrays_under_dispatch():
     """The checks left out above need a variable set before SciPy is imported."""
     command = [sys.executable, "-m", "pytest", __file__, "-q", "-k", "check_array_api"]
@@ -245,6 +286,15 @@ def test_weights_are_repetitions(estimator, batch_size):
     WINDOWS_INSTANCES, expected_failed_checks=expected_windows_failures
 )
 def test_windows(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_windows_checks(
+    ENGINE_INSTANCES, expected_failed_checks=expected_windows_failures
+)
+def test_windows_with_engines(estimator, check):
+    pytest.importorskip(estimator.engine)
     check(estimator)
 
 

@@ -16,6 +16,7 @@ from sklearn.svm import LinearSVC
 from torch.nn import functional
 
 from sktinymyo import (
+    AllConvNetClassifier,
     DistilledClassifier,
     DistilledRegressor,
     TimeDomainFeatures,
@@ -90,6 +91,29 @@ def test_alpha_divides_between_labels_and_teacher(gestures, alpha, turn):
     )
     predicted = model.fit(X, y).predict(X)
     assert np.mean(predicted == (y + turn) % 3) > 0.9
+
+
+@pytest.mark.parametrize("features", [0.0, 1.0])
+def test_single_samples_learn_the_answer_for_their_window(features):
+    # Four electrodes, of which the label tells the strongest.
+    rng = np.random.default_rng(0)
+    y = np.arange(80) % 4
+    X = rng.standard_normal((80, 4, 20)) * (1 + 5 * np.eye(4)[y])[:, :, None]
+    images = AllConvNetClassifier((2, 2), width=4, max_epochs=30, dropout=0.0)
+    teacher = FrozenEstimator(lda().fit(X, (y + 1) % 4))
+    model = DistilledClassifier(
+        teacher,
+        images,
+        alpha=1.0,
+        feature_weight=features,
+        unlabeled=X[40:60],
+        random_state=0,
+    )
+    predicted = model.fit(X[:40], y[:40]).predict(X[60:])
+    assert np.mean(predicted == (y[60:] + 1) % 4) > 0.9
+    assert model.predict_proba(X[:2]).shape == (2, 4)
+    copied = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copied.predict(X), model.predict(X))
 
 
 def test_windows_without_labels_teach(gestures):

@@ -123,6 +123,21 @@ def test_gap9_example_writes_a_bundle_and_its_figures(tmp_path):
 
 
 @pytest.mark.slow
+def test_plot_06_repairs_votes_and_calibrates(tmp_path):
+    result = run_example(
+        tmp_path, "--epochs", "2", "--figures", "figures", name="plot_06_hdsemg"
+    )
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    # Three electrodes without contact in each session, and no other.
+    assert [line.count(",") for line in lines if "bad electrodes" in line] == [2, 2]
+    rows = [line for line in lines if line.startswith(("repetition", "next session"))]
+    assert len(rows) == 4
+    made = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert made == {"maps.png", "votes.png", "first_step.png"}
+
+
+@pytest.mark.slow
 def test_distillation_example(tmp_path):
     result = run_example(
         tmp_path, "--people", "3", "--figure", "figure.png", name="plot_05_distill"

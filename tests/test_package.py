@@ -27,7 +27,7 @@ PACKAGE = ROOT / "sktinymyo"
 LAYERS = [
     (
         0,
-        {"_optional", "_validation", "exceptions"},
+        {"_files", "_optional", "_validation", "exceptions"},
         {"numpy", "sklearn"},
         None,
     ),
@@ -45,10 +45,19 @@ LAYERS = [
         {"numpy", "torch", "skorch", "sklearn", "tqdm"},
         None,
     ),
+    (3, {"engines"}, {"numpy", "torch"}, {"_torch", "nn"}),
     (4, {"preprocessing"}, {"numpy", "scipy", "sklearn"}, {"signal"}),
     (
         4,
-        {"_base", "_tuned", "_embedder", "_classifier", "_regressor", "_allconvnet"},
+        {
+            "_base",
+            "_tuned",
+            "_embedder",
+            "_classifier",
+            "_regressor",
+            "_frames",
+            "_all_conv_net",
+        },
         {"numpy", "scipy", "torch", "sklearn", "joblib"},
         None,
     ),
@@ -56,7 +65,7 @@ LAYERS = [
     (4, {"adaptation"}, {"numpy", "sklearn"}, {"signal"}),
     (4, {"distillation"}, {"numpy", "sklearn", "torch"}, {"nn", "_lesson"}),
     (4, {"model_selection"}, {"numpy", "pandas", "sklearn"}, None),
-    (5, {"inspection"}, {"numpy"}, set()),
+    (5, {"inspection"}, {"numpy"}, {"signal"}),
     (5, {"export"}, {"numpy", "scipy", "sklearn", "torch"}, None),
     (5, {"utils"}, {"numpy", "pandas", "sklearn", "joblib", "torch"}, None),
 ]
@@ -67,6 +76,9 @@ INSIDE_FUNCTIONS_ONLY = {
     ("signal/windows.py", "pandas"),
     ("weights", "huggingface_hub"),
     ("utils", "pytest"),
+    ("engines", "onnx"),
+    ("engines", "onnxruntime"),
+    ("engines", "openvino"),
     ("export", "onnx"),
     ("export", "onnxruntime"),
     ("export", "skl2onnx"),
@@ -207,7 +219,14 @@ def loaded_after(statement):
         ),
         (
             "from sktinymyo import TinyMyoClassifier",
-            {"matplotlib", "huggingface_hub", "onnx", "onnxruntime", "dask"},
+            {
+                "matplotlib",
+                "huggingface_hub",
+                "onnx",
+                "onnxruntime",
+                "openvino",
+                "dask",
+            },
         ),
     ],
     ids=["package", "preprocessing", "datasets", "estimators"],
@@ -327,7 +346,8 @@ def test_dependencies_have_lower_bounds_only(project):
         operators = {specifier.operator for specifier in requirement.specifier}
         own = requirement.name == "sktinymyo"
         assert operators == (set() if own else {">="}), line
-    expected = {"export", "hub", "plot", "data", "dask", "docs", "dev"}
+    expected = {"onnxruntime", "openvino"}
+    expected |= {"export", "hub", "plot", "data", "dask", "docs", "dev"}
     assert expected <= set(extras)
 
 

@@ -27,8 +27,10 @@ Windows for any of them::
 """
 
 from ._bunch import LazyRecordings
+from ._capgmyo import load_capgmyo
 from ._ciil import load_ciil
 from ._cote_allard import load_cote_allard
+from ._csl_hdemg import load_csl_hdemg
 from ._csv import load_csv_folder
 from ._download import get_data_home
 from ._emg2pose import load_emg2pose
@@ -61,8 +63,10 @@ __all__ = [
     "get_data_home",
     "list_packed",
     "load_3dc",
+    "load_capgmyo",
     "load_ciil",
     "load_cote_allard",
+    "load_csl_hdemg",
     "load_csv_folder",
     "load_emg2pose",
     "load_epn612",

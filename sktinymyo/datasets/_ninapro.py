@@ -25,14 +25,14 @@ def scan_mat(folder, facts):
     )
 
 
-def read_mat(path, names):
+def read_variables(path, names, publisher="NinaPro"):
     """Read variables of a .mat file (version 5); nothing in it is executed."""
     try:
         content = loadmat(path, variable_names=names)
     except NotImplementedError:
         raise DatasetFormatError(
-            f"{path} is a MATLAB 7.3 file; expected version 5 as published by NinaPro. "
-            "Save it with the option -v6 or -v7."
+            f"{path} is a MATLAB 7.3 file; expected version 5 as published by "
+            f"{publisher}. Save it with the option -v6 or -v7."
         ) from None
     except Exception as error:
         # Damaged files make the reader raise nearly anything.
@@ -46,7 +46,12 @@ def read_mat(path, names):
             f"{path} lacks the variable(s) {', '.join(missing)}; it is incomplete or "
             "not a file of this set."
         )
-    arrays = [content[name] for name in names]
+    return [content[name] for name in names]
+
+
+def read_mat(path, names, publisher="NinaPro"):
+    """Read matrices of numbers of a .mat file (version 5)."""
+    arrays = read_variables(path, names, publisher)
     for name, array in zip(names, arrays, strict=True):
         if array.ndim != 2 or array.dtype.kind not in "iufb" or not array.size:
             raise DatasetFormatError(

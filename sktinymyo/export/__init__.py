@@ -9,10 +9,12 @@ import importlib
 _ORIGIN = {
     "ExportError": "onnx",
     "ExportReport": "onnx",
+    "GraphContract": "onnx",
     "QuantizationReport": "onnx",
     "estimate_gap9": "gap9",
     "export_gap9": "gap9",
     "quantize_onnx": "onnx",
+    "read_contract": "onnx",
     "read_quantization": "onnx",
     "read_report": "onnx",
     "register_converters": "onnx",

@@ -7,12 +7,23 @@ form it is was decided by `fit` (``input_ndim_``), since a graph serves only one
 
 import threading
 
-import numpy as np
+from sklearn.discriminant_analysis import (
+    LinearDiscriminantAnalysis,
+    QuadraticDiscriminantAnalysis,
+)
 
 from .._optional import import_optional
+from ..engines._graph import GraphWriter
 from ..exceptions import UnsupportedStepError, WindowsError
+from ._onnx_discriminants import convert_linear, convert_quadratic
 from ._onnx_features import write_features
-from ._onnx_graph import GraphWriter
+from ._onnx_images import write_median, write_repair, write_votes
+from ._onnx_labels import (
+    CLASSIFIER_OPTIONS,
+    set_classifier_outputs,
+    write_answers,
+    write_labels,
+)
 from ._onnx_preprocessing import (
     write_filter,
     write_mapper,
@@ -20,8 +31,9 @@ from ._onnx_preprocessing import (
     write_scaler,
 )
 from ._onnx_tinymyo import write_embedding, write_logits, write_targets
+from ._onnx_windows import written_shape
 
-__all__ = ["OWN_STEPS", "WINDOWS_TO_WINDOWS", "label_kind", "register_converters"]
+__all__ = ["OWN_STEPS", "WINDOWS_TO_WINDOWS", "register_converters"]
 
 # Name of the class -> function that writes windows (B, C, T) to windows.
 WINDOWS_TO_WINDOWS = {
@@ -29,19 +41,19 @@ WINDOWS_TO_WINDOWS = {
     "ChannelScaler": write_scaler,
     "EMGFilter": write_filter,
     "EMGResampler": write_resampler,
+    "GridMedian": write_median,
+    "GridRepair": write_repair,
 }
 OWN_STEPS = (
     *WINDOWS_TO_WINDOWS,
+    "AllConvNetClassifier",
     "TimeDomainFeatures",
     "TinyMyoClassifier",
     "TinyMyoEmbedder",
     "TinyMyoRegressor",
 )
-_CLASSIFIER_OPTIONS = {
-    "zipmap": [True, False, "columns"],
-    "nocl": [True, False],
-    "raw_scores": [True, False],
-}
+# Votes are no scores of which probabilities are made.
+_VOTE_OPTIONS = {k: v for k, v in CLASSIFIER_OPTIONS.items() if k != "raw_scores"}
 _LOCK = threading.Lock()
 _REGISTERED = []
 
@@ -52,6 +64,10 @@ def register_converters():
     After this call ``skl2onnx.to_onnx`` and ``skl2onnx.convert_sklearn`` convert
     pipelines with our steps. :func:`to_onnx` calls it by itself. A second call does
     nothing.
+
+    Two estimators of scikit-learn get other converters, too, since those of skl2onnx
+    are wrong: LinearDiscriminantAnalysis (probabilities of two classes) and
+    QuadraticDiscriminantAnalysis (form of the labels).
 
     Raises
     ------
@@ -77,6 +93,7 @@ def register_converters():
 def _registrations():
     """Yield class, shape calculator, converter and options of every estimator."""
     from .. import preprocessing
+    from .._all_conv_net import AllConvNetClassifier
     from .._classifier import TinyMyoClassifier
     from .._embedder import TinyMyoEmbedder
     from .._regressor import TinyMyoRegressor
@@ -86,10 +103,20 @@ def _registrations():
         yield getattr(preprocessing, name), _shape_windows, _convert_windows, None
     yield preprocessing.TimeDomainFeatures, _shape_features, _convert_features, None
     yield TinyMyoEmbedder, _shape_embedder, _convert_embedder, None
-    options = _CLASSIFIER_OPTIONS
+    options = CLASSIFIER_OPTIONS
     yield TinyMyoClassifier, _shape_classifier, _convert_classifier, options
+    convert = _convert_images
+    yield AllConvNetClassifier, _shape_classifier, convert, _VOTE_OPTIONS
     yield TinyMyoRegressor, _shape_regressor, _convert_regressor, None
     yield ArmbandAlignedClassifier, _refuse_aligned, _convert_windows, options
+    # Those of skl2onnx give other probabilities of two classes, and labels as a row.
+    yield LinearDiscriminantAnalysis, set_classifier_outputs, convert_linear, options
+    yield (
+        QuadraticDiscriminantAnalysis,
+        set_classifier_outputs,
+        convert_quadratic,
+        options,
+    )
 
 
 # -- forms of the input ------------------------------------------------------------
@@ -108,9 +135,9 @@ def _check_form(operator):
     if len(operator.inputs) != 1 or (shape and not fits):
         raise WindowsError(
             f"{type(estimator).__name__} was fitted on windows of the shape "
-            f"{('n_windows', *expected)}, but its input in the graph has "
-            f"{len(operator.inputs)} tensor(s), the first of the shape {list(shape)}; "
-            "pass one array of the form that fit saw."
+            f"{written_shape(expected)}, but here it would get {written_shape(seen)}"
+            f"{'' if len(operator.inputs) == 1 else ' and other inputs'}; pass one "
+            "array of the form that fit saw."
         )
 
 
@@ -200,75 +227,23 @@ def _convert_regressor(scope, operator, container):
 # -- the classifier ----------------------------------------------------------------
 
 
-def label_kind(classes):
-    """Tell what labels become in a graph, which knows whole numbers and texts.
-
-    Parameters
-    ----------
-    classes : ndarray
-        Labels of a classifier.
-
-    Returns
-    -------
-    kind : {"int", "str"}
-        Truth values become 0 and 1, as skl2onnx has it.
-
-    Raises
-    ------
-    UnsupportedStepError
-        If the labels are neither.
-    """
-    values = np.asarray(classes).tolist()
-    if all(isinstance(value, str) for value in values):
-        return "str"
-    if all(
-        isinstance(value, (bool, int, float)) and value == int(value)
-        for value in values
-    ):
-        return "int"
-    raise UnsupportedStepError(
-        f"classes_={values!r} cannot be labels of a graph, which knows whole numbers "
-        "and texts; fit with labels of one of these types, or pass "
-        "options={'nocl': True} for the number of the class."
-    )
-
-
-def _labels(scope, estimator):
-    """Return the labels as they stand in the graph."""
-    if scope.get_options(estimator, {"nocl": False})["nocl"]:
-        return np.arange(len(estimator.classes_))
-    if label_kind(estimator.classes_) == "str":
-        return np.array(estimator.classes_.tolist(), dtype=object)
-    return np.array([int(value) for value in estimator.classes_.tolist()])
-
-
 def _shape_classifier(operator):
-    from skl2onnx.common.data_types import (
-        FloatTensorType,
-        Int64TensorType,
-        StringTensorType,
-    )
-
     _check_form(operator)
-    estimator = operator.raw_operator
-    n_windows = operator.inputs[0].get_first_dimension()
-    labels = _labels(operator.scope_inst, estimator)
-    kind = StringTensorType if labels.dtype == object else Int64TensorType
-    operator.outputs[0].type = kind([n_windows])
-    operator.outputs[1].type = FloatTensorType([n_windows, len(labels)])
+    set_classifier_outputs(operator)
 
 
 def _convert_classifier(scope, operator, container):
-    graph, estimator = GraphWriter(scope, container), operator.raw_operator
-    label, scores = (output.full_name for output in operator.outputs)
-    raw = scope.get_options(estimator, {"raw_scores": False})["raw_scores"]
+    graph = GraphWriter(scope, container)
     x = _input(operator, graph)
-    logits = write_logits(graph, x, estimator, into=scores if raw else None)
-    if not raw:
-        graph.node("Softmax", logits, name="probabilities", axis=-1, into=scores)
-    best = graph.node("ArgMax", logits, name="best", axis=1, keepdims=0)
-    labels = graph.constant(_labels(scope, estimator), "classes")
-    graph.node("Gather", labels, best, name="label", axis=0, into=label)
+    logits = write_logits(graph, x, operator.raw_operator)
+    write_answers(graph, scope, operator, logits)
+
+
+def _convert_images(scope, operator, container):
+    graph = GraphWriter(scope, container)
+    scores = operator.outputs[1].full_name
+    write_votes(graph, _input(operator, graph), operator.raw_operator, scores)
+    write_labels(graph, scope, operator, scores)
 
 
 def _refuse_aligned(operator):

@@ -1,5 +1,6 @@
 """int8 graphs: what is quantised, and what it costs in accuracy."""
 
+import json
 import time
 from dataclasses import dataclass
 
@@ -40,8 +41,8 @@ class QuantizationReport:
     accuracy_float, accuracy_int8 : float or None
         Share of right labels; None without labels to compare with.
     signal_to_noise : dict of str to float
-        Power of the float32 values over that of the error, in dB, after each block
-        (``"block0"``, ...) and of the output (``"output"``).
+        Power of the float32 values over that of the error, in dB, after each block or
+        convolution (``"block0"``, ...) and of the output (``"output"``).
     bytes_float, bytes_int8 : int
         Sizes of the graphs.
     ms_float, ms_int8 : float
@@ -49,6 +50,9 @@ class QuantizationReport:
     settings : dict
         ``calibration``, ``smooth``, ``attention``, ``reduce_range`` and
         ``n_calibration`` (windows).
+    held_out : bool, default=False
+        Whether none of the windows compared on was used for the ranges. If not, the
+        figures are no estimate for other windows. Whether `fit` saw them is not known.
 
     Examples
     --------
@@ -70,6 +74,7 @@ class QuantizationReport:
     ms_float: float
     ms_int8: float
     settings: dict
+    held_out: bool = False
 
     def __str__(self):
         """Return the figures in one sentence."""
@@ -85,7 +90,13 @@ class QuantizationReport:
             f"{self.bytes_float / 1e6:.2f} -> {self.bytes_int8 / 1e6:.2f} MB",
             f"{self.ms_float:.2f} -> {self.ms_int8:.2f} ms",
         ]
-        return f"int8 on {self.n_windows} windows: {', '.join(parts)}"
+        text = f"int8 on {self.n_windows} windows: {', '.join(parts)}"
+        if not self.held_out:
+            text += (
+                " (on windows of the calibration, no estimate for others: pass X_test "
+                "and y_test)"
+            )
+        return text
 
 
 def quantize_onnx(
@@ -102,9 +113,10 @@ def quantize_onnx(
 ):
     """Make an int8 graph of a float32 graph, and compare the two.
 
-    The linear maps of the blocks, nearly all of the size and most of the work, get
-    int8 weights with one scale for each output and uint8 inputs (quantise and
-    dequantise nodes, which onnxruntime turns into int8 products). LayerNorm, softmax,
+    The linear maps of the blocks, and all convolutions but the first of an
+    AllConvNetClassifier, nearly all of the size and most of the work, get int8 weights
+    with one scale for each output and uint8 inputs (quantise and dequantise nodes,
+    which onnxruntime turns into int8 products). LayerNorm, softmax,
     the residual stream, the first map, the head and all steps outside the network stay
     in float32: they cost little and would lose most.
 
@@ -131,9 +143,10 @@ def quantize_onnx(
         which 8-bit weights can overflow. The bit costs about 1 dB and no time; pass
         False if the graph never meets such a processor.
     X_test : array-like or None, default=None
-        Windows to compare on; None takes X_calib.
+        Windows to compare on that neither `fit` saw nor X_calib holds; None takes
+        X_calib, whose accuracy is no estimate.
     y_test : array-like of shape (n_windows,) or None, default=None
-        Their labels, for the accuracy.
+        Their labels (those of X_calib if X_test is None), for the accuracy.
     path : str or path, default=None
         Also write the graph to this file, which ends in .onnx.
 
@@ -145,7 +158,7 @@ def quantize_onnx(
     Raises
     ------
     UnsupportedStepError
-        If the graph holds no TinyMyo network.
+        If the graph holds no network of this package.
     OptionalDependencyError
         If onnx or onnxruntime is not installed.
     ValueError
@@ -171,8 +184,13 @@ def quantize_onnx(
     check_truth("reduce_range", reduce_range)
     target = None if path is None else check_path(path)
     model = load_model(model)
+    if get_property(model, _REPORT) is not None:
+        raise ValueError(
+            "model is an int8 graph already; pass the float32 graph it was made from."
+        )
     X_calib = _windows_for(model, "X_calib", X_calib)
     X_test = X_calib if X_test is None else _windows_for(model, "X_test", X_test)
+    held_out = not share_windows(X_calib, X_test)
     if y_test is not None:
         y_test = _labels_for(model, y_test, X_test)
     settings = {
@@ -182,9 +200,8 @@ def quantize_onnx(
         "reduce_range": reduce_range,
     }
     quantized = quantize_graph(model, X_calib, **settings)
-    report = _compare(
-        model, quantized, X_test, y_test, settings | {"n_calibration": len(X_calib)}
-    )
+    settings["n_calibration"] = len(X_calib)
+    report = _compare(model, quantized, X_test, y_test, settings, held_out)
     store_report(quantized, _REPORT, report)
     if target is not None:
         write_model(quantized, target)
@@ -229,6 +246,12 @@ def _windows_for(model, name, X):
     return X
 
 
+def share_windows(X_calib, X_test):
+    """Tell whether a window stands in both."""
+    seen = {window.tobytes() for window in X_calib}
+    return any(window.tobytes() in seen for window in X_test)
+
+
 def _labels_for(model, y, X):
     """Return labels in the form that they have in the graph."""
     y = np.asarray(y)
@@ -241,10 +264,23 @@ def _labels_for(model, y, X):
         raise ValueError(
             "y_test was given, but the output of the graph has no labels; leave it out."
         )
+    classes = json.loads(get_property(model, "sktinymyo.classes"))
+    n_classes = len(classes)
+    numbered = get_property(model, "sktinymyo.labels") == "numbers"
+    if numbered and not np.isin(y, range(n_classes)).all():
+        raise ValueError(
+            f"y_test must hold the numbers of the classes, 0 to {n_classes - 1}, which "
+            "this graph gives; pass those, or export without the option nocl."
+        )
     if y.dtype.kind not in "biuf" and _gives_numbers(model):
         raise ValueError(
-            "y_test holds texts, but the graph gives numbers of classes; pass those, "
-            "or export without the option nocl."
+            "y_test holds texts, but the labels of the graph are numbers; pass labels "
+            "as fit saw them."
+        )
+    if not numbered and not np.isin(y, classes).any():
+        raise ValueError(
+            f"no label in y_test is one of the classes {classes}; pass labels as fit "
+            "saw them."
         )
     return y
 
@@ -255,7 +291,7 @@ def _gives_numbers(model):
     return model.graph.output[0].type.tensor_type.elem_type == TensorProto.INT64
 
 
-def _compare(model, quantized, X, y, settings):
+def _compare(model, quantized, X, y, settings, held_out):
     """Run both graphs and put the figures together."""
     exact, rounded = (run_graph(make_session(m), X) for m in (model, quantized))
     agreement = accuracies = None
@@ -276,6 +312,7 @@ def _compare(model, quantized, X, y, settings):
         ms_float=times[0],
         ms_int8=times[1],
         settings=settings,
+        held_out=held_out,
     )
 
 

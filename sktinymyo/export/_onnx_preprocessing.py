@@ -52,22 +52,13 @@ def write_scaler(graph, x, estimator):
         x = graph.subtract_center(x, center, scale)
         return graph.binary("Div", x, scale, name="scaled")
     if estimator.method == "standard":
-        return write_standardised(graph, x)
+        return graph.standardise(x)
     if estimator.method == "minmax":
         center, scale = _write_range(graph, x)
     else:
         center, scale = _write_quartiles(graph, x, estimator.n_times_in_)
     x = graph.node("Sub", x, center, name="centred")
     return graph.node("Div", x, scale, name="scaled")
-
-
-def write_standardised(graph, x):
-    """Bring each channel of each window to zero mean and unit deviation."""
-    x, mean = graph.subtract_mean(x)
-    variance = graph.reduce("Mean", graph.node("Mul", x, x))
-    deviation = graph.node("Sqrt", variance, name="deviation")
-    rounding = graph.binary("Mul", graph.node("Abs", mean), np.float32(10 * _EPSILON))
-    return graph.node("Div", x, graph.where_zero(deviation, rounding), name="scaled")
 
 
 def _check_length(estimator, n_times):

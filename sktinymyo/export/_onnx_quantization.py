@@ -5,27 +5,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..engines._ranges import affine
 from ..exceptions import UnsupportedStepError
-from ._onnx_calibration import affine, observe
+from ._onnx_calibration import observe
 
 __all__ = ["block_outputs", "quantize_graph"]
 
 # Products with weights, and products of activations; the first map and the head stay in
 # float32: of little cost, and all later error would start from them.
-_LINEAR = re.compile(r"block\d+_(qkv|projection|hidden|mlp)_product\d*")
+_LINEAR = re.compile(
+    r"block\d+_(qkv|projection|hidden|mlp)_product\d*|convolution[1-9]\d*_map\d*"
+)
 _ATTENTION = re.compile(r"block\d+_(scores|mixed)\d*")
-_BLOCK_OUTPUT = re.compile(r"block(\d+)_output\d*")
+_BLOCK_OUTPUT = re.compile(r"(block|convolution)(\d+)_output\d*")
 # Of the factors by which columns are evened out.
 _LARGEST_FACTOR = 100.0
 
 
 @dataclass
 class _Linear:
-    """A product x @ weight of the graph."""
+    """A product x @ weight of the graph, or a convolution of x with a weight."""
 
     node: object
     x: str
     weight: np.ndarray
+
+    @property
+    def axis(self):
+        """Axis of the outputs in the weight."""
+        return 0 if self.node.op_type == "Conv" else 1
 
 
 class _Graph:
@@ -73,7 +81,7 @@ class _Graph:
 
 
 def block_outputs(model):
-    """Return the names of the tensors after each block, in order."""
+    """Return the names of the tensors after each block or convolution, in order."""
     return [
         node.output[0]
         for node in model.graph.node
@@ -87,7 +95,7 @@ def quantize_graph(model, X, *, calibration, smooth, attention, reduce_range):
     Parameters
     ----------
     model : onnx.ModelProto
-        A graph with a TinyMyo network, in float32.
+        A graph with a network, in float32.
     X : ndarray of float32
         Windows for the ranges of the activations.
     calibration : {"percentile", "entropy", "mse"}
@@ -115,7 +123,8 @@ def quantize_graph(model, X, *, calibration, smooth, attention, reduce_range):
     graph = _Graph(quantized)
     if not graph.matching(_LINEAR):
         raise UnsupportedStepError(
-            "the graph has no TinyMyo network (or one without blocks), and nothing "
+            "the graph has no TinyMyo network (or one without blocks) and no "
+            "AllConvNetClassifier, and nothing "
             "else in it gains from int8; leave out quantize='int8'."
         )
     if smooth > 0:
@@ -126,10 +135,11 @@ def quantize_graph(model, X, *, calibration, smooth, attention, reduce_range):
             name for node in graph.matching(_ATTENTION) for name in node.input
         )
     observed = observe(quantized, list(names), X)
+    limits = {name: observed[name].limits(calibration) for name in names}
     for linear in graph.linear():
-        _quantize_weight(graph, linear, 63 if reduce_range else 127)
+        _quantize_weight(graph, linear, limits, 63 if reduce_range else 127)
     for name in names:
-        _quantize_activation(graph, name, observed[name].limits(calibration), attention)
+        _quantize_activation(graph, name, limits[name], attention)
     graph.drop_unused_constants()
     _sort(quantized.graph)
     return quantized
@@ -147,6 +157,8 @@ def _even_out(model, graph, X, strength):
         if graph.producers[linear.x].op_type == "LayerNormalization"
         and len(graph.consumers[linear.x]) == 1
     ]
+    if not after_norm:
+        return
     observed = observe(model, [linear.x for linear in after_norm], X)
     for linear in after_norm:
         of_x = observed[linear.x].largest
@@ -166,27 +178,41 @@ def _even_out(model, graph, X, strength):
         linear.node.input[1] = graph.add_constant(weight, name)
 
 
-def _quantize_weight(graph, linear, highest):
-    """Store a weight as int8, symmetric, with one scale for each column."""
+def _quantize_weight(graph, linear, limits, highest):
+    """Store a weight as int8, symmetric, with one scale for each output."""
+    others = tuple(axis for axis in range(linear.weight.ndim) if axis != linear.axis)
+    largest = np.abs(linear.weight).max(axis=others)
+    scale = (np.where(largest > 0, largest, 1.0) / highest).astype(np.float32)
+    values = np.round(linear.weight / np.expand_dims(scale, others))
+    values = np.clip(values, -highest, highest).astype(np.int8)
+    name = f"{linear.node.output[0]}_weight"
+    linear.node.input[1] = _dequantized(graph, values, scale, name, linear.axis)
+    if linear.node.op_type == "Conv":
+        # An integer convolution takes its bias in the scale of its sums.
+        scale = scale * affine(*limits[linear.x])[0]
+        bias = np.round(graph.value(linear.node.input[2]) / scale)
+        bias = np.clip(bias, -(2**31), 2**31 - 128).astype(np.int32)
+        name = f"{linear.node.output[0]}_bias"
+        linear.node.input[2] = _dequantized(graph, bias, scale, name, 0)
+
+
+def _dequantized(graph, values, scale, name, axis):
+    """Add integers and the node that makes real numbers of them."""
     from onnx import helper
 
-    largest = np.abs(linear.weight).max(axis=0)
-    scale = (np.where(largest > 0, largest, 1.0) / highest).astype(np.float32)
-    values = np.clip(np.round(linear.weight / scale), -highest, highest).astype(np.int8)
-    name = f"{linear.node.output[0]}_weight"
     node = helper.make_node(
         "DequantizeLinear",
         [
-            graph.add_constant(values, f"{name}_int8"),
+            graph.add_constant(values, f"{name}_{values.dtype}"),
             graph.add_constant(scale, f"{name}_scale"),
-            graph.add_constant(np.zeros(len(scale), np.int8), f"{name}_zero"),
+            graph.add_constant(np.zeros(len(scale), values.dtype), f"{name}_zero"),
         ],
         [name],
         name=f"{name}_dequantize",
-        axis=1,
+        axis=axis,
     )
     graph.graph.node.append(node)
-    linear.node.input[1] = name
+    return name
 
 
 def _quantize_activation(graph, x, limits, attention):

@@ -1,14 +1,14 @@
 """Running graphs with onnxruntime, their files, and what is stored in them."""
 
 import json
-import os
-import uuid
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from .._files import check_target_file, write_whole
 from .._optional import import_optional
+from ..engines._sessions import make_session
 
 __all__ = [
     "INPUT",
@@ -25,30 +25,6 @@ __all__ = [
 
 INPUT = "X"
 _WINDOWS_PER_CALL = 32
-
-
-def make_session(model, n_threads=None):
-    """Return a session of onnxruntime on the processor.
-
-    Parameters
-    ----------
-    model : onnx.ModelProto or bytes
-        The graph.
-    n_threads : int or None, default=None
-        Threads of one operator; None is one for each core.
-
-    Returns
-    -------
-    session : onnxruntime.InferenceSession
-    """
-    runtime = import_optional("onnxruntime", extra="export", purpose="running a graph")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = 0 if n_threads is None else n_threads
-    # Threads that wait for work in a loop slow down everything else on the machine.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    data = model if isinstance(model, bytes) else model.SerializeToString()
-    return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
 def run_graph(session, X, outputs=None):
@@ -100,31 +76,12 @@ def check_path(path):
     ValueError
         If the ending, the folder or the target is wrong.
     """
-    path = Path(path).expanduser()
-    if path.suffix.lower() != ".onnx":
-        raise ValueError(f"path={str(path)!r} must end in .onnx.")
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"path={str(path)!r}: there is no folder {path.parent}; create it first."
-        )
-    if path.is_dir():
-        raise ValueError(f"path={str(path)!r} is a folder; pass the name of a file.")
-    return path
+    return check_target_file(path, ".onnx")
 
 
 def write_model(model, path):
     """Write a graph beside its target and rename it: the whole file or nothing."""
-    data = model.SerializeToString()
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with beside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    write_whole(path, model.SerializeToString())
 
 
 def get_property(model, key):
@@ -149,12 +106,51 @@ def store_report(model, key, report):
 def stored_report(model, key, kind):
     """Return the dataclass stored in a graph, or None."""
     stored = get_property(model, key)
-    return None if stored is None else kind(**json.loads(stored))
+    if stored is None:
+        return None
+    try:
+        return kind(**json.loads(stored))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the text {key!r} in the graph is damaged, or of another version "
+            f"({error}); make the graph again with to_onnx."
+        ) from error
 
 
 def load_model(model):
-    """Return a graph; a path is read."""
-    if isinstance(model, (str, Path)):
-        onnx = import_optional("onnx", extra="export", purpose="reading a graph")
-        return onnx.load(model)
+    """Return a graph; a path is read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    TypeError, ValueError
+        If it is no graph.
+    """
+    onnx = import_optional("onnx", extra="export", purpose="reading a graph")
+    if isinstance(model, onnx.ModelProto):
+        return _with_input(model, "model")
+    if not isinstance(model, (str, Path)):
+        raise TypeError(
+            "model must be what to_onnx returned, or the path of an .onnx file; got "
+            f"{type(model).__name__}."
+        )
+    path = Path(model).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"model={str(model)!r}: there is no such file.")
+    try:
+        loaded = onnx.load(path)
+    except Exception as error:  # of the parser, whose errors have no common class
+        raise ValueError(
+            f"model={str(model)!r} is not an ONNX file, or a damaged one ({error}); "
+            "write it again with to_onnx(..., path=...)."
+        ) from error
+    return _with_input(loaded, f"model={str(model)!r}")
+
+
+def _with_input(model, name):
+    if not model.graph.input:
+        raise ValueError(
+            f"{name} holds no graph that takes windows; make it again with to_onnx."
+        )
     return model

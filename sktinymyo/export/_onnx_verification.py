@@ -7,14 +7,23 @@ import numpy as np
 from sklearn.base import is_classifier, is_regressor
 
 from ..exceptions import SktinymyoError
-from ._onnx_converters import WINDOWS_TO_WINDOWS, label_kind
+from ._onnx_converters import WINDOWS_TO_WINDOWS
+from ._onnx_labels import label_kind
 from ._onnx_session import get_property, make_session, run_graph
-from ._onnx_steps import counting_features, fitted_steps, last_step
+from ._onnx_steps import (
+    KNOWN_LAST,
+    allowed_options,
+    counting_features,
+    fitted_steps,
+    last_step,
+)
 
 __all__ = [
+    "LABELS",
     "METHOD",
     "ExportError",
     "ExportReport",
+    "call_quietly",
     "compare",
     "output_method",
     "simulated_windows",
@@ -22,17 +31,32 @@ __all__ = [
 
 # Under this name a graph tells which method of the estimator it computes.
 METHOD = "sktinymyo.method"
+# And under this one whether its labels are those of `fit` or "numbers" of classes.
+LABELS = "sktinymyo.labels"
 
 # Larger differences are no longer those of rounding.
-_FAULT = 0.1
+_FAULT = 0.01
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
-# Of windows with counted features, this share (and one window) may differ by a count.
+# This share of windows with counted features or votes (and one window) may differ by
+# a count.
 _SHARE_OF_JUMPS = 0.01
 _SEED = 0
 
 
 class ExportError(SktinymyoError, ValueError):
-    """A graph does not compute what its estimator computes."""
+    """A graph does not compute what its estimator computes.
+
+    Parameters
+    ----------
+    finding : str
+        What differs, in a sentence.
+    advice : str
+        What the caller of :func:`to_onnx` or :func:`verify_onnx` can do.
+    """
+
+    def __init__(self, finding, advice=""):
+        super().__init__(f"{finding} {advice}".strip())
+        self.finding = finding
 
 
 @dataclass(frozen=True)
@@ -52,9 +76,10 @@ class ExportReport:
     n_windows : int
         Windows compared.
     n_above : int
-        Windows of which a value differs by more than `tolerance`. Not zero only
-        where features are counted (zero crossings and the like) and a sample is as
-        close to the limit as rounding.
+        Windows of which a value differs by more than `tolerance`, or whose label is
+        another one without a tie. Not zero only where features (zero crossings and
+        the like) or votes are counted and a sample is as close to the limit as
+        rounding.
     label_agreement : float or None
         Share of windows with the same label; None if the output has no labels.
     n_bytes : int
@@ -147,26 +172,46 @@ def compare(model, estimator, X, *, tolerance):
     Raises
     ------
     ExportError
-        If the difference is above the tolerance.
+        If the difference is above the tolerance, or labels differ that are no tie.
     """
-    results = run_graph(make_session(model), X)
     method = get_property(model, METHOD) or output_method(estimator)
-    expected = _call(estimator, method, X)
-    agreement = None
+    if not hasattr(estimator, method):
+        raise ExportError(
+            f"the graph computes {method}, which {type(estimator).__name__} does not "
+            "have; pass the estimator that the graph was made from."
+        )
+    try:
+        results = run_graph(make_session(model), X)
+    except Exception as error:  # of onnxruntime, or of outputs that fit no array
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise ExportError(
+            f"the graph does not run ({type(error).__name__}: {reason}).",
+            "If it is not of to_onnx, it may need a newer onnxruntime. "
+            + _other_step(estimator),
+        ) from error
+    expected = call_quietly(estimator, method, X)
+    agreement, other = None, np.zeros(len(X), dtype=bool)
     if is_classifier(estimator):
-        labels = results[0]
-        predicted = _call(estimator, "predict", X)
-        same = _as_in_graph(estimator, predicted, labels) == labels
+        predicted = call_quietly(estimator, "predict", X)
+        labels = _in_form(results[0], predicted, estimator)
+        numbered = get_property(model, LABELS) == "numbers"
+        same = _as_in_graph(estimator, predicted, numbered) == labels
         agreement = float(np.mean(same))
+        classes = _as_in_graph(estimator, np.asarray(estimator.classes_), numbered)
+        other = ~same & ~_is_tie(
+            estimator, X, predicted, labels, classes.tolist(), tolerance
+        )
     if method == "predict_proba":
-        difference = np.abs(_table(results[1:]) - expected)
+        scores = _in_form(_table(results[1:]), expected, estimator)
+        difference = np.abs(scores - expected)
     elif method == "decision_function":
-        difference = np.abs(_scores(results[1:], expected) - expected)
-        difference = difference / _largest(expected)
+        scores = _in_form(_scores(results[1:], expected), expected, estimator)
+        difference = np.abs(scores - expected) / _largest(expected)
     elif agreement is not None:
         difference = (~same).astype(np.float64)
     else:
-        difference = np.abs(results[0].reshape(expected.shape) - expected)
+        values = _in_form(results[0], expected, estimator)
+        difference = np.abs(values - expected)
         difference = _without_rounding(difference, estimator, X) / _largest(expected)
     difference = difference.reshape(len(X), -1).max(axis=1)
     report = ExportReport(
@@ -174,43 +219,106 @@ def compare(model, estimator, X, *, tolerance):
         max_difference=float(difference.max()),
         tolerance=float(tolerance),
         n_windows=len(X),
-        n_above=int(np.sum(~(difference <= tolerance))),
+        n_above=int(np.sum(~(difference <= tolerance) | other)),
         label_agreement=agreement,
         n_bytes=model.ByteSize(),
     )
-    _refuse(report, estimator)
+    _refuse(report, estimator, int(other.sum()))
     return report
 
 
-def _call(estimator, method, X):
+def call_quietly(estimator, method, X):
     """Return the result of a method, without a warning that X is no table."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
         return np.asarray(getattr(estimator, method)(X))
 
 
-def _refuse(report, estimator):
+def _in_form(values, expected, estimator):
+    """Return an output in the form of the estimator's, which may lack an axis of one.
+
+    Some converters of skl2onnx give a column for each output, or a row of labels.
+    """
+    values = np.asarray(values)
+    if values.size == expected.size:
+        return values.reshape(expected.shape)
+    raise ExportError(
+        f"the graph gives values of the shape {values.shape}, the estimator "
+        f"{expected.shape}.",
+        _other_step(estimator),
+    )
+
+
+def _is_tie(estimator, X, predicted, labels, classes, tolerance):
+    """Tell where two labels have the same score, so that rounding decides."""
+    methods = ("decision_function", "predict_proba")
+    method = next((name for name in methods if hasattr(estimator, name)), None)
+    if method is None or predicted.ndim > 1:
+        return np.zeros(len(X), dtype=bool)
+    scores = call_quietly(estimator, method, X)
+    limit = tolerance * float(np.abs(scores).max())
+    if scores.ndim == 1:
+        return np.abs(scores) <= limit
+    if scores.shape[1] != len(classes):  # of pairs of classes
+        return np.zeros(len(X), dtype=bool)
+    columns = [classes.index(label) for label in labels.tolist()]
+    rows = np.arange(len(X))
+    own = scores[rows, np.searchsorted(estimator.classes_, predicted)]
+    return np.abs(own - scores[rows, columns]) <= limit
+
+
+def _other_step(estimator):
+    """Say that a step is converted wrongly, and what to do."""
+    name = type(last_step(estimator)).__name__
+    return (
+        f"Some step is converted wrongly, most likely {name}, the last: take one of "
+        f"{KNOWN_LAST} in its place, or export the Pipeline without it and run it in "
+        "Python."
+    )
+
+
+def _refuse(report, estimator, n_other):
     """Raise an error if a graph is not what its estimator is."""
     counted = counting_features(estimator)
     allowed = 1 + int(_SHARE_OF_JUMPS * report.n_windows) if counted else 0
     if report.n_above <= allowed:
         return
+    finding = (
+        f"the graph differs from {report.output} by up to {report.max_difference:.2g} "
+        f"(tolerance={report.tolerance:g}) in {report.n_above} of {report.n_windows} "
+        "windows."
+    )
     advice = (
         "If that is enough for you, pass a larger tolerance=; compare on windows of "
-        "your own with X_verify=."
+        "your own with X_verify= of to_onnx."
     )
     if report.max_difference > _FAULT:
-        advice = (
-            "That is more than rounding makes: some step is converted wrongly. Export "
-            "the Pipeline cut after each step to find it."
+        advice = f"That is more than rounding makes. {_other_step(estimator)}"
+    elif n_other:
+        finding = (
+            f"the graph gives other labels than predict in {n_other} of "
+            f"{report.n_windows} windows."
         )
-    if any(
-        getattr(step, "precision", None) == "bf16"
-        for _, step, _ in fitted_steps(estimator)
-    ):
+        last = last_step(estimator)
+        instead = f"Take one of {KNOWN_LAST} in its place"
+        if "raw_scores" in allowed_options(last):
+            instead += ", or pass options={'raw_scores': True} for scores with labels"
         advice = (
-            "The estimator itself computes with precision='bf16': export it after "
-            "set_params(precision='float32')."
+            "It takes the label of the largest probability, which "
+            f"{type(last).__name__}.predict does not. {instead}."
+        )
+    rounded = {
+        getattr(step, "precision", None) for _, step, _ in fitted_steps(estimator)
+    } & {"bf16", "int8"}
+    if rounded:
+        advice = (
+            f"The estimator itself computes with precision={rounded.pop()!r}: export "
+            "it after set_params(precision='float32')."
+        )
+    elif counted == ["votes"]:
+        advice = (
+            "A sample whose two largest outputs differ by rounding alone votes for "
+            "either class. " + advice
         )
     elif counted:
         advice = (
@@ -219,19 +327,15 @@ def _refuse(report, estimator):
             "every window with such samples: filter recordings before windows are cut "
             "(EMGFilter.filter_recording), or with phase='zero'. " + advice
         )
-    raise ExportError(
-        f"the graph differs from {report.output} by up to {report.max_difference:.2g} "
-        f"(tolerance={report.tolerance:g}) in {report.n_above} of {report.n_windows} "
-        f"windows. {advice}"
-    )
+    raise ExportError(finding, advice)
 
 
-def _as_in_graph(estimator, predicted, labels):
+def _as_in_graph(estimator, predicted, numbered):
     """Return the estimator's labels as a graph has them."""
-    if labels.dtype.kind not in "iu":
-        return predicted.astype(object)
+    if numbered:
+        return np.searchsorted(estimator.classes_, predicted)
     if label_kind(estimator.classes_) == "str":
-        return np.searchsorted(estimator.classes_, predicted)  # the option nocl
+        return predicted.astype(object)
     return predicted.astype(np.int64)
 
 

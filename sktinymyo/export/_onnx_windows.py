@@ -5,7 +5,7 @@ import numpy as np
 from .._validation import as_windows
 from ..exceptions import WindowsError
 
-__all__ = ["as_float_windows"]
+__all__ = ["as_float_windows", "written_shape"]
 
 
 def as_float_windows(name, X):
@@ -44,3 +44,18 @@ def as_float_windows(name, X):
             "windows out, or scale them."
         )
     return X
+
+
+def written_shape(shape):
+    """Return the shape of windows for a message, such as "(n_windows, 8, 400)".
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of one window.
+
+    Returns
+    -------
+    text : str
+    """
+    return f"({', '.join(['n_windows', *map(str, shape)])})"

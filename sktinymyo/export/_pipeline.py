@@ -1,6 +1,7 @@
 """A fitted pipeline, read into the parts that a device can run."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from scipy.signal import sosfilt_zi
@@ -11,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
+from .._all_conv_net import AllConvNetClassifier
 from .._classifier import TinyMyoClassifier
 from .._embedder import TinyMyoEmbedder
 from .._regressor import TinyMyoRegressor
@@ -20,22 +22,28 @@ from ..preprocessing import (
     ChannelScaler,
     EMGFilter,
     EMGResampler,
+    GridMedian,
+    GridRepair,
     TimeDomainFeatures,
 )
-from ..signal.filters import _default_padding
+from ..signal import padding_length
+from ._image_pipeline import assemble_images, check_images
 from ._integer.program import Preprocess
 
 __all__ = ["ExportedModel", "read_pipeline"]
 
 HEADS = (LogisticRegression, LinearDiscriminantAnalysis, LinearSVC, RidgeClassifier)
 _PROBABILISTIC = (LogisticRegression, LinearDiscriminantAnalysis)
+_BEFORE = (EMGFilter, ChannelScaler, ChannelMapper, GridRepair)
 _SUPPORTED = (
-    "EMGFilter, ChannelScaler and ChannelMapper before the network; TinyMyoClassifier, "
-    "or TinyMyoEmbedder with an optional StandardScaler and one of "
-    "LogisticRegression, LinearDiscriminantAnalysis, LinearSVC and RidgeClassifier"
+    "EMGFilter, ChannelScaler, ChannelMapper and GridRepair before the network; "
+    "TinyMyoClassifier, AllConvNetClassifier, or TinyMyoEmbedder with an optional "
+    "StandardScaler and one of LogisticRegression, LinearDiscriminantAnalysis, "
+    "LinearSVC and RidgeClassifier"
 )
 _INSTEAD = {
     EMGResampler: "resample recordings before windows are cut, and export the rest",
+    GridMedian: "GridRepair fills in the bad electrodes of a session",
     TimeDomainFeatures: "export has a form for the network's own embeddings only",
     TinyMyoRegressor: "only classifiers have an integer form; use to_onnx",
 }
@@ -87,6 +95,13 @@ class ExportedModel:
     steps: list = field(default_factory=list)
     card: object = None
 
+    kind: ClassVar[str] = "tokens"
+
+    @property
+    def given_shape(self):
+        """Shape of what a user passes: channels and samples."""
+        return self.preprocess.n_channels_in, self.n_times
+
     @property
     def config(self):
         """Architecture of the encoder."""
@@ -108,14 +123,16 @@ def read_pipeline(estimator):
 
     Parameters
     ----------
-    estimator : TinyMyoClassifier or sklearn.pipeline.Pipeline
-        Fitted. In this order: any of EMGFilter, ChannelScaler and ChannelMapper;
-        TinyMyoClassifier, or a TinyMyo embedding, an optional StandardScaler and
-        LogisticRegression, LinearDiscriminantAnalysis, LinearSVC or RidgeClassifier.
+    estimator : TinyMyoClassifier, AllConvNetClassifier or sklearn.pipeline.Pipeline
+        Fitted. In this order: any of EMGFilter, ChannelScaler, ChannelMapper and
+        GridRepair;
+        TinyMyoClassifier, AllConvNetClassifier, or a TinyMyo embedding, an optional
+        StandardScaler and LogisticRegression, LinearDiscriminantAnalysis, LinearSVC
+        or RidgeClassifier.
 
     Returns
     -------
-    model : ExportedModel
+    model : ExportedModel or ExportedImages
 
     Raises
     ------
@@ -130,15 +147,23 @@ def read_pipeline(estimator):
     chain = _Chain(problems)
     for name, step in before:
         chain.read(name, step)
-    if network is not None:
-        _check_network(*network, problems)
-    head = _read_head(network, after, problems)
+    images = network is not None and isinstance(network[1], AllConvNetClassifier)
+    head = None
+    if images:
+        check_is_fitted(network[1])
+        check_images(*network, before, after, problems)
+    else:
+        if network is not None:
+            _check_network(*network, problems)
+        head = _read_head(network, after, problems)
     if problems:
         listed = "\n".join(f"  * {problem}" for problem in problems)
         raise UnsupportedStepError(
             f"this pipeline cannot be exported to integers:\n{listed}\n"
             f"Supported are {_SUPPORTED}."
         )
+    if images:
+        return assemble_images(steps, chain, network[1])
     return _assemble(steps, chain, network[1], head)
 
 
@@ -156,14 +181,14 @@ def _flatten(estimator, prefix=""):
 
 def _divide(steps):
     """Return the steps before the network, the network, those after, and problems."""
-    encoders = (TinyMyoClassifier, TinyMyoEmbedder)
+    encoders = (TinyMyoClassifier, TinyMyoEmbedder, AllConvNetClassifier)
     places = [k for k, (_, step) in enumerate(steps) if isinstance(step, encoders)]
     if not places:
         problems = [_unknown(name, step) for name, step in steps if not _known(step)]
         problems.append(
-            "no step is a TinyMyo network; take a TinyMyoClassifier, or a "
-            "TinyMyoEmbedder with a linear classifier behind it (of a search, pass its "
-            "best_estimator_)"
+            "no step is a TinyMyo network or AllConvNetClassifier; take one of them, "
+            "or a TinyMyoEmbedder with a linear classifier behind it (of a search, "
+            "pass its best_estimator_)"
         )
         return [], None, [], problems
     at = places[0]
@@ -176,8 +201,7 @@ def _divide(steps):
 
 
 def _known(step):
-    kinds = (EMGFilter, ChannelScaler, ChannelMapper, StandardScaler, *HEADS)
-    return isinstance(step, kinds)
+    return isinstance(step, (*_BEFORE, StandardScaler, *HEADS))
 
 
 def _unknown(name, step):
@@ -194,25 +218,25 @@ def _unknown(name, step):
 class _Chain:
     """The steps before the network as map, filter and scaling, in this order.
 
-    A filter and a map of whole channels commute, and a filter turns a scaling into
+    A filter and a linear map of the channels commute, and a filter turns a scaling into
     another one: what it does to a constant is known.
     """
 
     def __init__(self, problems):
         self.problems = problems
-        self.n_channels_in = self.sources = self.center = self.scale = None
+        self.n_channels_in = self.matrix = self.center = self.scale = None
         self.sos, self.phase, self.pad_length, self.sfreq = [], None, 0, None
 
     def begin(self, n_channels):
         """Start with so many channels, unless there was a step before."""
         if self.n_channels_in is None:
             self.n_channels_in = n_channels
-            self.sources = np.arange(n_channels)
+            self.matrix = np.eye(n_channels)
             self.center, self.scale = np.zeros(n_channels), np.ones(n_channels)
 
     def read(self, name, step):
         """Take up one step."""
-        if not isinstance(step, EMGFilter | ChannelScaler | ChannelMapper):
+        if not isinstance(step, _BEFORE):
             self.problems.append(_unknown(name, step))
             return
         check_is_fitted(step)
@@ -221,6 +245,8 @@ class _Chain:
             self.filter(name, step)
         elif isinstance(step, ChannelScaler):
             self.scaler(name, step)
+        elif isinstance(step, GridRepair):
+            self.repair(step)
         else:
             self.mapper(step)
 
@@ -235,7 +261,7 @@ class _Chain:
         self.sos.append(step.sos_)
         self.phase, self.sfreq = step.phase, float(step.sfreq)
         if step.phase == "zero":
-            self.pad_length = min(_default_padding(step.sos_), step.n_times_in_ - 1)
+            self.pad_length = min(padding_length(step.sos_), step.n_times_in_ - 1)
         gain = np.prod(step.sos_[:, :3].sum(axis=1) / step.sos_[:, 3:].sum(axis=1))
         self.center = self.center * gain ** (2 if step.phase == "zero" else 1)
 
@@ -257,17 +283,22 @@ class _Chain:
     def mapper(self, step):
         """Take channels from others; those that do not exist are zeros."""
         absent = step.source_ < 0
-        self.sources = np.where(absent, -1, self.sources[step.source_])
+        self.matrix = self.matrix[step.source_] * ~absent[:, np.newaxis]
         self.center = np.where(absent, 0.0, self.center[step.source_])
         self.scale = np.where(absent, 1.0, self.scale[step.source_])
+
+    def repair(self, step):
+        """Fill in channels from others, after the scaling so far."""
+        bad, weights = step.bad_channels_, step.weights_ / self.scale
+        self.matrix[bad] = weights @ self.matrix
+        self.center[bad] = weights @ self.center
+        self.scale[bad] = 1.0
 
     def preprocess(self, sfreq):
         """Return map and filter in float32."""
         size, mapper = self.n_channels_in, None
-        if not np.array_equal(self.sources, np.arange(size)):
-            mapper = np.zeros((len(self.sources), size), dtype=np.float32)
-            rows = np.flatnonzero(self.sources >= 0)
-            mapper[rows, self.sources[rows]] = 1
+        if not np.array_equal(self.matrix, np.eye(size)):
+            mapper = self.matrix.astype(np.float32)
         sos = np.concatenate(self.sos) if self.sos else None
         return Preprocess(
             n_channels_in=size,

@@ -1,48 +1,50 @@
 """From a fitted estimator or Pipeline to an ONNX graph that was compared with it."""
 
-import json
-
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from .._optional import import_optional
 from .._validation import check_number, check_truth
+from ..engines._graph import HIGHEST_OPSET, LOWEST_OPSET
 from ..exceptions import SktinymyoError, UnsupportedStepError, WindowsError
+from ._onnx_contract import GraphContract, read_contract, store_contract
 from ._onnx_converters import register_converters
-from ._onnx_graph import HIGHEST_OPSET, LOWEST_OPSET
 from ._onnx_int8 import QuantizationReport, quantize_onnx, read_quantization
 from ._onnx_session import (
     INPUT,
     check_path,
     load_model,
-    set_property,
     store_report,
     stored_report,
     write_model,
 )
 from ._onnx_steps import (
+    KNOWN_LAST,
     allowed_options,
+    beginnings,
+    check_input,
     check_steps,
-    fitted_steps,
     last_step,
     simplified,
 )
 from ._onnx_verification import (
-    METHOD,
     ExportError,
     ExportReport,
+    call_quietly,
     compare,
     output_method,
     simulated_windows,
 )
-from ._onnx_windows import as_float_windows
+from ._onnx_windows import as_float_windows, written_shape
 
 __all__ = [
     "ExportError",
     "ExportReport",
+    "GraphContract",
     "QuantizationReport",
     "quantize_onnx",
+    "read_contract",
     "read_quantization",
     "read_report",
     "register_converters",
@@ -52,6 +54,7 @@ __all__ = [
 
 _HIGHEST_IR = 10
 _REPORT = "sktinymyo.verification"
+_QUANTIZE_OPTIONS = ("attention", "calibration", "reduce_range", "smooth")
 # Compared besides the windows given, and the most of those.
 _N_SIMULATED = 32
 _MOST_GIVEN = 64
@@ -69,6 +72,8 @@ def to_onnx(
     zipmap=False,
     quantize=None,
     X_calib=None,
+    X_test=None,
+    y_test=None,
     quantize_options=None,
     path=None,
 ):
@@ -109,8 +114,13 @@ def to_onnx(
         the network int8 weights and inputs, see :func:`quantize_onnx`.
     X_calib : array-like or None, default=None
         Real windows for "int8", a few hundred of all gestures.
+    X_test : array-like or None, default=None
+        Windows used neither by `fit` nor as `X_calib`, on which "int8" is compared
+        with float32. None takes X_calib, whose accuracy is no estimate.
+    y_test : array-like of shape (n_windows,) or None, default=None
+        Labels of X_test, for the accuracy of both.
     quantize_options : dict or None, default=None
-        Other arguments of :func:`quantize_onnx`, such as ``X_test`` and ``y_test``.
+        Other arguments of :func:`quantize_onnx`, such as ``calibration``.
     path : str or path, default=None
         Also write the graph to this file, which ends in .onnx.
 
@@ -118,8 +128,9 @@ def to_onnx(
     -------
     model : onnx.ModelProto
         Input ``X``. Outputs of a classifier: labels and probabilities (int64 labels
-        for truth values: 0 and 1). :func:`read_report` returns the comparison, and
-        :func:`read_quantization` that of "int8".
+        for truth values: 0 and 1). :func:`read_contract` returns what windows it
+        expects, :func:`read_report` the comparison, and :func:`read_quantization`
+        that of "int8".
 
     Raises
     ------
@@ -166,23 +177,36 @@ def to_onnx(
     check_number("tolerance", tolerance, minimum=0)
     if zipmap != "columns":
         check_truth("zipmap", zipmap)
-    _check_quantization(quantize, X_calib, quantize_options)
+    _check_quantization(quantize, X_calib, X_test, y_test, quantize_options)
     target = None if path is None else check_path(path)
     check_is_fitted(estimator)
     estimator = simplified(estimator)
     X = as_float_windows("X", X)
+    check_input(estimator, X)
+    X_verify = _like(X, "X_verify", X_verify)
+    X_calib, X_test = _like(X, "X_calib", X_calib), _like(X, "X_test", X_test)
+    tested_on = X_calib if X_test is None else X_test
+    if y_test is not None and np.shape(y_test) != (len(tested_on),):
+        raise ValueError(
+            f"y_test must hold one label for each of the {len(tested_on)} windows; "
+            f"got shape {np.shape(y_test)}."
+        )
+    _check_options(options)
     if verify:
         import_optional("onnxruntime", extra="export", purpose="to_onnx(verify=True)")
 
     model = _convert(estimator, X, target_opset, options, zipmap)
     raw_scores = bool((options or {}).get("raw_scores", False))
-    _describe(model, estimator, output_method(estimator, raw_scores))
+    numbered = bool((options or {}).get("nocl", False))
+    store_contract(model, estimator, output_method(estimator, raw_scores), numbered)
     if verify:
         windows = _windows_to_compare(X, X_verify)
         report = compare(model, estimator, windows, tolerance=tolerance)
         store_report(model, _REPORT, report)
     if quantize is not None:
-        model = quantize_onnx(model, X_calib, **(quantize_options or {}))
+        model = quantize_onnx(
+            model, X_calib, X_test=X_test, y_test=y_test, **(quantize_options or {})
+        )
     if target is not None:
         write_model(model, target)
     return model
@@ -225,7 +249,9 @@ def verify_onnx(model, estimator, X, *, tolerance=1e-4):
     check_number("tolerance", tolerance, minimum=0)
     check_is_fitted(estimator)
     X = as_float_windows("X", X)
-    return compare(load_model(model), simplified(estimator), X, tolerance=tolerance)
+    estimator = simplified(estimator)
+    check_input(estimator, X)
+    return compare(load_model(model), estimator, X, tolerance=tolerance)
 
 
 def read_report(model):
@@ -253,34 +279,74 @@ def read_report(model):
     return stored_report(load_model(model), _REPORT, ExportReport)
 
 
-def _check_quantization(quantize, X_calib, options):
+def _check_quantization(quantize, X_calib, X_test, y_test, options):
     if quantize not in (None, "int8"):
         raise ValueError(f"quantize={quantize!r} is not accepted; pass None or 'int8'.")
-    if quantize is None and not (X_calib is None and options is None):
+    given = {
+        "X_calib": X_calib,
+        "X_test": X_test,
+        "y_test": y_test,
+        "quantize_options": options,
+    }
+    unused = [name for name, value in given.items() if value is not None]
+    if quantize is None and unused:
         raise ValueError(
-            "X_calib and quantize_options have no meaning with quantize=None; pass "
-            "quantize='int8'."
+            f"{', '.join(unused)} without meaning as quantize=None; pass "
+            "quantize='int8', or leave them out."
         )
     if quantize is not None and X_calib is None:
         raise ValueError(
             "quantize='int8' learns the ranges of the activations from real windows; "
             "pass a few hundred as X_calib=."
         )
-    if "path" in (options or {}):
-        raise ValueError("quantize_options holds 'path'; pass path= itself.")
+    options = {} if options is None else options
+    if not isinstance(options, dict):
+        raise TypeError(
+            f"quantize_options must be a dictionary or None; got {options!r}."
+        )
+    for name in ("path", "X_test", "y_test"):
+        if name in options:
+            raise ValueError(f"quantize_options holds {name!r}; pass {name}= itself.")
+    if unknown := sorted(set(options) - set(_QUANTIZE_OPTIONS)):
+        raise ValueError(
+            f"quantize_options={unknown} are not known; pass some of "
+            f"{sorted(_QUANTIZE_OPTIONS)}."
+        )
+
+
+def _check_options(options):
+    if not isinstance(options, dict | None):
+        raise TypeError(f"options must be a dictionary or None; got {options!r}.")
+
+
+def _check_one_label(estimator, X):
+    """Refuse classifiers of several labels a window, which skl2onnx gets wrong."""
+    if is_classifier(estimator) and call_quietly(estimator, "predict", X[:1]).ndim != 1:
+        raise UnsupportedStepError(
+            f"{type(last_step(estimator)).__name__} gives several labels a window, "
+            "which has no form in the graph; fit a classifier for each of them, and "
+            "export these one by one."
+        )
+
+
+def _like(X, name, windows):
+    """Return windows as float32, refused if their form is not that of X."""
+    if windows is None:
+        return None
+    windows = as_float_windows(name, windows)
+    if windows.shape[1:] != X.shape[1:]:
+        raise WindowsError(
+            f"{name} has windows of the shape {written_shape(windows.shape[1:])}, but "
+            f"those of X have {written_shape(X.shape[1:])}; pass the same form."
+        )
+    return windows
 
 
 def _windows_to_compare(X, X_verify):
     if X_verify is None:
         simulated = simulated_windows(X, _N_SIMULATED)
         return np.concatenate([X[:_MOST_GIVEN], simulated])
-    windows = as_float_windows("X_verify", X_verify)
-    if windows.shape[1:] != X.shape[1:]:
-        raise WindowsError(
-            f"X_verify has windows of the shape {windows.shape[1:]}, but those of X "
-            f"have {X.shape[1:]}; pass the same form."
-        )
-    return windows
+    return X_verify
 
 
 def _convert(estimator, X, target_opset, options, zipmap):
@@ -295,26 +361,42 @@ def _convert(estimator, X, target_opset, options, zipmap):
         )
     register_converters()
     check_steps(estimator)
+    _check_one_label(estimator, X)
     options = _all_options(estimator, options, zipmap)
-    try:
-        model = skl2onnx.to_onnx(
+
+    def convert(estimator, options=None):
+        return skl2onnx.to_onnx(
             estimator,
             initial_types=[(INPUT, FloatTensorType([None, *X.shape[1:]]))],
             target_opset=target_opset,
             options=options,
             name=type(estimator).__name__,
         )
+
+    try:
+        model = convert(estimator, options)
     except SktinymyoError:
         raise
     except Exception as error:  # of every kind, from converters that are not ours
-        reason = str(error).strip().partition("\n")[0][:300]
+        reason = str(error).strip().partition("\n")[0][:160]
         raise UnsupportedStepError(
-            f"skl2onnx {skl2onnx.__version__} cannot convert a step that is not of "
-            f"sktinymyo ({type(error).__name__}: {reason}). Take another step in its "
-            "place, or export the steps before it and run it in Python."
+            f"skl2onnx {skl2onnx.__version__} cannot convert "
+            f"{_first_failing(estimator, convert)} ({type(error).__name__}: {reason}). "
+            f"Take another step in its place (at the end, one of {KNOWN_LAST}), or "
+            "export the steps before it and run it in Python."
         ) from error
     model.ir_version = min(model.ir_version, _HIGHEST_IR)
     return model
+
+
+def _first_failing(estimator, convert):
+    """Name the step up to which a Pipeline cannot be converted."""
+    for name, pipeline in beginnings(estimator):
+        try:
+            convert(pipeline)
+        except Exception:  # of every kind, as above
+            return f"the step {name!r} ({type(pipeline.steps[-1][1]).__name__})"
+    return type(last_step(estimator)).__name__
 
 
 def _all_options(estimator, options, zipmap):
@@ -336,19 +418,3 @@ def _all_options(estimator, options, zipmap):
         )
     # Without an entry skl2onnx would pass zipmap on to steps that do not take it.
     return {id(last): options} if options or is_classifier(last) else None
-
-
-def _describe(model, estimator, method):
-    """Store in the graph what it is and whose licence its weights have."""
-    from .. import __version__
-
-    model.producer_name, model.producer_version = "sktinymyo", __version__
-    set_property(model, "sktinymyo.version", __version__)
-    set_property(model, METHOD, method)
-    if is_classifier(estimator):
-        labels = json.dumps(np.asarray(estimator.classes_).tolist())
-        set_property(model, "sktinymyo.classes", labels)
-    for _, step, _ in fitted_steps(estimator):
-        card = vars(step).get("weights_card_")
-        if card is not None:
-            set_property(model, "sktinymyo.weights", card.summary())

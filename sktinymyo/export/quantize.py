@@ -15,6 +15,7 @@ from ._integer.comparison import (
 from ._integer.lowering import lower
 from ._integer.preprocess import preprocess_windows, quantise_input
 from ._integer.reference import run_program
+from ._integer.votes import SCORE_UNIT
 from ._pipeline import read_pipeline
 
 __all__ = ["QuantizationReport", "QuantizedModel", "quantize"]
@@ -22,7 +23,8 @@ __all__ = ["QuantizationReport", "QuantizedModel", "quantize"]
 LEAST_WINDOWS = 8
 _LOGIT = 2.0**-16
 _WINDOWS_PER_CHUNK = 256
-_WINDOWS_COMPARED = 128
+# Windows that the layers are compared on, and images of them.
+_WINDOWS_COMPARED, _IMAGES_COMPARED = 128, 4096
 
 
 def quantize(pipeline, X_calib, *, y_calib=None, percentile=99.995, batch_size="auto"):
@@ -33,11 +35,11 @@ def quantize(pipeline, X_calib, *, y_calib=None, percentile=99.995, batch_size="
 
     Parameters
     ----------
-    pipeline : TinyMyoClassifier or sklearn.pipeline.Pipeline
-        Fitted. EMGFilter, ChannelScaler and ChannelMapper may stand before a
-        TinyMyoClassifier, or before a TinyMyoEmbedder with an optional
-        StandardScaler and one of LogisticRegression, LinearDiscriminantAnalysis,
-        LinearSVC and RidgeClassifier.
+    pipeline : TinyMyoClassifier, AllConvNetClassifier or sklearn.pipeline.Pipeline
+        Fitted. EMGFilter, ChannelScaler, ChannelMapper and GridRepair may stand before
+        a TinyMyoClassifier or an AllConvNetClassifier, or before a TinyMyoEmbedder
+        with an optional StandardScaler and one of LogisticRegression,
+        LinearDiscriminantAnalysis, LinearSVC and RidgeClassifier.
     X_calib : array-like of shape (n_windows, n_channels, n_times) or \
             (n_windows, n_channels * n_times)
         Raw windows, as `pipeline` takes them: at least 8, better some hundred of all
@@ -87,13 +89,13 @@ def quantize(pipeline, X_calib, *, y_calib=None, percentile=99.995, batch_size="
     if batch_size != "auto":
         check_number("batch_size", batch_size, minimum=1, integer=True)
     model = read_pipeline(pipeline)
-    X = _as_windows("X_calib", X_calib, model)
+    X = as_raw_windows("X_calib", X_calib, model)
     if len(X) < LEAST_WINDOWS:
         raise WindowsError(
             f"X_calib holds {len(X)} window(s), too few to measure ranges on; pass at "
             f"least {LEAST_WINDOWS}, better some hundred of all gestures."
         )
-    y = _as_labels("y_calib", y_calib, len(X))
+    y = as_labels("y_calib", y_calib, len(X))
     statistics = _measure(model, X, batch_size)
     program = lower(model, statistics, percentile=percentile)
     return QuantizedModel(pipeline, model, program, X, y)
@@ -155,7 +157,7 @@ class QuantizedModel:
         shape = self.program.shape
         return (
             f"QuantizedModel({shape.n_channels} channels x {shape.n_times} samples, "
-            f"{shape.depth} blocks x {shape.embed_dim}, {len(self.classes_)} classes, "
+            f"{shape.words}, {len(self.classes_)} classes, "
             f"{self.program.nbytes() / 1e6:.2f} MB)"
         )
 
@@ -172,7 +174,7 @@ class QuantizedModel:
         -------
         q_input : ndarray of int8, shape (n_windows, n_channels, n_times)
         """
-        X = _as_windows("X", X, self.model)
+        X = as_raw_windows("X", X, self.model)
         shape = self.program.shape
         q_input = np.empty((len(X), shape.n_channels, shape.n_times), dtype=np.int8)
         for part in _parts(len(X)):
@@ -185,15 +187,15 @@ class QuantizedModel:
 
         Parameters
         ----------
-        X : array-like of shape (n_windows, n_channels_in, n_times) or \
-                (n_windows, n_channels_in * n_times)
-            Raw windows.
+        X : array-like
+            Raw windows, as :meth:`quantize_windows` takes them.
 
         Returns
         -------
         logits : ndarray of int32, shape (n_windows, n_classes)
             In units of 2**-16. A binary classifier of scikit-learn has two logits,
-            minus and plus half of its decision function.
+            minus and plus half of its decision function. Of an AllConvNetClassifier
+            the scores of the vote, its probabilities in units of 2**-30.
         """
         return run_program(self.program, self.quantize_windows(X))
 
@@ -202,9 +204,8 @@ class QuantizedModel:
 
         Parameters
         ----------
-        X : array-like of shape (n_windows, n_channels_in, n_times) or \
-                (n_windows, n_channels_in * n_times)
-            Raw windows.
+        X : array-like
+            Raw windows, as :meth:`quantize_windows` takes them.
 
         Returns
         -------
@@ -220,15 +221,17 @@ class QuantizedModel:
 
         Parameters
         ----------
-        X : array-like of shape (n_windows, n_channels_in, n_times) or \
-                (n_windows, n_channels_in * n_times)
-            Raw windows.
+        X : array-like
+            Raw windows, as :meth:`quantize_windows` takes them.
 
         Returns
         -------
         probabilities : ndarray of float64, shape (n_windows, n_classes)
         """
-        logits = self.decision_logits(X) * _LOGIT
+        logits = self.decision_logits(X)
+        if self.model.probabilities == "vote":
+            return logits * SCORE_UNIT
+        logits = logits * _LOGIT
         if self.model.probabilities == "softmax":
             return softmax(logits, axis=1)
         separate = expit(logits)
@@ -242,7 +245,7 @@ class QuantizedModel:
         X : array-like of shape (n_windows, n_channels_in, n_times) or None, \
                 default=None
             Raw windows, best such that no training saw; None takes those of the
-            calibration. The layers are compared on at most 128 of them.
+            calibration. The layers are compared on at most 128 of them, or 4096 images.
         y : array-like of shape (n_windows,) or None, default=None
             Their labels, for the accuracies.
 
@@ -251,16 +254,18 @@ class QuantizedModel:
         report : QuantizationReport
         """
         if X is not None:
-            X = _as_windows("X", X, self.model)
-            return self._compare(X, _as_labels("y", y, len(X)))
+            X = as_raw_windows("X", X, self.model)
+            return self._compare(X, as_labels("y", y, len(X)))
         if self._report is None:
             self._report = self._compare(*self._calibration)
         return self._report
 
     def _compare(self, X, y):
-        step = -(-len(X) // _WINDOWS_COMPARED)
+        n_compared = _IMAGES_COMPARED // self.program.shape.n_runs
+        step = -(-len(X) // max(1, min(_WINDOWS_COMPARED, n_compared)))
         flat = _input_ndim(self.pipeline) == 2
-        real = self.pipeline.predict(X.reshape(len(X), -1) if flat else X)
+        given = (-1,) if flat else self.model.given_shape
+        real = self.pipeline.predict(X.reshape(len(X), *given))
         whole = self.predict(X)
         return QuantizationReport(
             n_windows=len(X),
@@ -284,11 +289,15 @@ def _input_ndim(pipeline):
     return pipeline.input_ndim_
 
 
-def _as_windows(name, X, model):
-    """Return raw windows with three dimensions, of the shape of `fit`."""
+def as_raw_windows(name, X, model):
+    """Return raw windows with three dimensions, of the shape of `fit`.
+
+    An image is a window of one sample.
+    """
     X = np.asarray(as_windows(X))
     n_channels, n_times = model.preprocess.n_channels_in, model.n_times
-    if X.ndim == 2 and X.shape[1] == n_channels * n_times:
+    is_flat = X.ndim == 2 and X.shape[1] == n_channels * n_times
+    if is_flat or X.shape[1:] == model.given_shape:
         X = X.reshape(len(X), n_channels, n_times)
     if X.ndim != 3 or X.shape[1:] != (n_channels, n_times):
         raise WindowsError(
@@ -307,7 +316,7 @@ def _as_windows(name, X, model):
     return X
 
 
-def _as_labels(name, y, n_windows):
+def as_labels(name, y, n_windows):
     """Return labels, one for each window, or None."""
     if y is None:
         return None

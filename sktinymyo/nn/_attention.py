@@ -16,11 +16,31 @@ LONGEST_KEPT = 2048
 
 
 def rotary_table(positions, head_dim, base):
-    """Cosines and sines (N, head_dim / 2, 2) of the rotary embedding.
+    """Cosines and sines of the rotary embedding.
 
     Pair i of a head, its elements 2i and 2i + 1, turns by
     ``position / base ** (2 i / head_dim)``. Computed in double precision, since
     the angle of a late token is large.
+
+    Parameters
+    ----------
+    positions : tensor of shape (N,)
+        Positions of the tokens.
+    head_dim : int
+        Width of a head, an even number.
+    base : float
+        Base of the angles.
+
+    Returns
+    -------
+    table : float32 tensor of shape (N, head_dim / 2, 2)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktinymyo.nn import rotary_table
+    >>> rotary_table(torch.arange(3), head_dim=4, base=10000.0).shape
+    torch.Size([3, 2, 2])
     """
     exponents = torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim
     angles = torch.outer(positions.double(), base**-exponents)
@@ -28,10 +48,31 @@ def rotary_table(positions, head_dim, base):
 
 
 def rotate(x, rotation):
-    """Turn the neighbouring pairs of x (..., N, head_dim).
+    """Turn the neighbouring pairs of queries or keys.
 
     A complex product, one pass over memory where the real formula takes five.
     Compilers and exporters do not know complex numbers and get the formula.
+
+    Parameters
+    ----------
+    x : tensor of shape (..., N, head_dim)
+        Queries or keys.
+    rotation : tensor of shape (N, head_dim / 2, 2)
+        From :func:`rotary_table`.
+
+    Returns
+    -------
+    turned : tensor of shape (..., N, head_dim)
+        In the type of `x`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sktinymyo.nn import rotary_table, rotate
+    >>> x = torch.ones(2, 3, 4)
+    >>> turned = rotate(x, rotary_table(torch.arange(3), head_dim=4, base=100.0))
+    >>> bool(torch.allclose(turned.norm(dim=-1), x.norm(dim=-1)))
+    True
     """
     pairs = x.float().unflatten(-1, (-1, 2))  # (..., N, head_dim / 2, 2)
     if torch.compiler.is_compiling() or torch.jit.is_tracing():

@@ -8,6 +8,7 @@ All take windows ``(n_windows, n_channels, n_times)`` or the same flattened,
 from ._channels import ChannelMapper
 from ._features import TimeDomainFeatures
 from ._filter import EMGFilter
+from ._grid import GridMedian, GridRepair
 from ._resampler import EMGResampler
 from ._scaler import ChannelScaler
 
@@ -16,5 +17,7 @@ __all__ = [
     "ChannelScaler",
     "EMGFilter",
     "EMGResampler",
+    "GridMedian",
+    "GridRepair",
     "TimeDomainFeatures",
 ]

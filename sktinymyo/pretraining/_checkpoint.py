@@ -1,13 +1,14 @@
 """Checkpoints of a run of pretraining: tensors and plain JSON, nothing pickled."""
 
 import json
-import os
 import reprlib
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
+from .._files import replaced_file
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
@@ -65,16 +66,9 @@ def save_checkpoint(path, model, optimizer, identity, step, history):
         "history": json.dumps(history),
     }
     path = Path(path)
-    draft = path.with_name(path.name + ".part")
-    try:
+    # A run may be killed often; all its halves of files have the same name.
+    with replaced_file(path, path.with_name(path.name + ".part")) as draft:
         save_file(tensors, draft, metadata=metadata)
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        # On a full disk half a file would only be in the way.
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def load_checkpoint(path, model, optimizer, identity, columns):

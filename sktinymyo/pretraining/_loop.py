@@ -19,6 +19,7 @@ import torch
 from torch.nn.functional import pad
 from tqdm.auto import tqdm
 
+from .._files import replaced_file
 from .._torch import make_generator
 from ..nn import draw_mask, fast_matmul, set_generator
 from ._checkpoint import load_checkpoint, save_checkpoint
@@ -255,12 +256,13 @@ class _Log:
         self.path, self.columns = path, columns
         if path is None:
             return
-        draft = path.with_name(path.name + ".part")
-        with draft.open("w", newline="", encoding="utf-8") as file:
+        with (
+            replaced_file(path, path.with_name(path.name + ".part")) as draft,
+            draft.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(history)
-        draft.replace(path)
 
     def add(self, row):
         if self.path is not None:

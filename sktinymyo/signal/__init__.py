@@ -12,9 +12,19 @@ from .filters import (
     filter_block,
     filter_recording,
     filter_windows,
+    padding_length,
+)
+from .grid import (
+    find_bad_channels,
+    grid_cells,
+    grid_images,
+    grid_median,
+    grid_neighbors,
+    repair_weights,
 )
 from .resampling import resample, resampling_ratio
 from .segments import split_recordings
+from .voting import majority_vote
 from .windows import sliding_windows
 
 __all__ = [
@@ -26,6 +36,14 @@ __all__ = [
     "filter_block",
     "filter_recording",
     "filter_windows",
+    "find_bad_channels",
+    "grid_cells",
+    "grid_images",
+    "grid_median",
+    "grid_neighbors",
+    "majority_vote",
+    "padding_length",
+    "repair_weights",
     "resample",
     "resampling_ratio",
     "resolve_features",

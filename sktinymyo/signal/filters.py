@@ -30,6 +30,7 @@ __all__ = [
     "filter_block",
     "filter_recording",
     "filter_windows",
+    "padding_length",
 ]
 
 PHASES = ("zero", "causal")
@@ -185,7 +186,7 @@ def filter_windows(X, sos, *, phase="zero"):
         return filtered
     n_times = X.shape[-1]
     start = signal.sosfilt_zi(sos)[:, np.newaxis, :]
-    n_padding = min(_default_padding(sos), n_times - 1) if phase == "zero" else 0
+    n_padding = min(padding_length(sos), n_times - 1) if phase == "zero" else 0
     rows_in, rows_out = _as_rows(X), filtered.reshape(-1, n_times)
     for block in row_blocks(len(rows_out), n_times + 2 * n_padding, BLOCK_ELEMENTS):
         rows = rows_in(block)
@@ -386,8 +387,26 @@ def _check_sos(sos):
     return sos
 
 
-def _default_padding(sos):
-    """Three times the number of coefficients, roots at the origin not counted."""
+def padding_length(sos):
+    """Count the samples by which a zero-phase filter continues both ends of a window.
+
+    Parameters
+    ----------
+    sos : ndarray of shape (n_sections, 6)
+        Second-order sections, from :func:`design_filter`.
+
+    Returns
+    -------
+    n_padding : int
+        Three times the number of coefficients, roots at the origin not counted; of a
+        window at most all samples but one.
+
+    Examples
+    --------
+    >>> from sktinymyo.signal import design_filter, padding_length
+    >>> padding_length(design_filter(1000, l_freq=20, h_freq=None, notch=None))
+    15
+    """
     at_origin = min((sos[:, 2] == 0).sum(), (sos[:, 5] == 0).sum())
     return 3 * (2 * len(sos) + 1 - int(at_origin))
 

@@ -9,13 +9,13 @@ import hashlib
 import json
 import os
 import stat
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
 from safetensors import SafetensorError
 
+from .._files import write_whole
 from ..exceptions import UnsafeFileError, WeightsError, WeightsNotFoundError
 
 __all__ = [
@@ -232,32 +232,8 @@ def write_file(path, tensors, metadata):
         Checksum of the file.
     """
     data = safetensors.torch.save(tensors, metadata)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with beside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+    write_whole(path, data)
     return hashlib.sha256(data).hexdigest()
-
-
-def _sync_folder(folder):
-    """Make the new name survive a power cut, where folders can be opened."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:  # some network file systems cannot; the file itself is written
-        return
-    finally:
-        os.close(descriptor)
 
 
 def _open_regular(path):

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from .._files import check_target_file
 from ..exceptions import WeightsError
 from ..nn.tinymyo import TinyMyo, TinyMyoConfig
 from ._architecture import read_settings, recognise
@@ -96,7 +96,7 @@ def save_weights(
     >>> print(card.summary())
     small: positions per-channel; licence CC0-1.0; sha256 ...
     """
-    path = _check_path(path)
+    path = check_target_file(path, ".safetensors")
     if precision not in PRECISIONS:
         raise ValueError(
             f"precision={precision!r} is not accepted; pass one of: "
@@ -132,19 +132,6 @@ def save_weights(
         generation=layout.config.position,
         config=layout.config.to_dict(),
     )
-
-
-def _check_path(path):
-    path = Path(path).expanduser()
-    if path.suffix.lower() != ".safetensors":
-        raise ValueError(f"path={str(path)!r} must end in .safetensors.")
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"path={str(path)!r}: there is no folder {path.parent}; create it first."
-        )
-    if path.is_dir():
-        raise ValueError(f"path={str(path)!r} is a folder; pass the name of a file.")
-    return path
 
 
 def _take_apart(model, config, card, n_times_out):

@@ -18,6 +18,7 @@ PACKAGES = (
     "scipy",
     "pandas",
     "onnxruntime",
+    "openvino",
     "libemg",
 )
 # What follows them names a place on this machine.

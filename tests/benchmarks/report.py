@@ -28,7 +28,9 @@ from _tables import (
 from contenders import LABELS, TRAINING_LABELS
 from pretraining_speed import GOAL, GOAL_NAME, GOAL_SHAPE
 from pretraining_speed import LABELS as PRETRAINING_LABELS
+from report_deployment import C_GOAL, c_ratios, deployment
 from report_distillation import distillation, sizes
+from report_hdsemg import hdsemg
 from report_pretraining import ablation, electrode_orders, recipes, turn_costs
 from report_transfer import transfer
 
@@ -53,6 +55,12 @@ PROTOCOLS = {
     ("cote", "within"): "within persons: training round -> two test rounds",
     ("ciil", "within"): "within persons: 1 s per gesture -> 15 repetitions",
     "people": "unseen persons: GroupKFold, five folds",
+}
+ENGINE_GOALS = {
+    "onnxruntime float32": 1.9,
+    "openvino float32": 2.3,
+    "openvino bf16": 4.2,
+    "openvino int8": 5.5,
 }
 GROUPS = {"htd": "HTD", "ls4": "LS4", "tdpsd": "TDPSD"}
 
@@ -176,6 +184,33 @@ def inference(contents):
         text += ["\n", table(head, rows)]
     note = f"\nRatios: {LABELS[reference]} = 1.\n"
     return "".join(text) + note + sources(contents)
+
+
+def engines(contents):
+    """Render the results of engines.py."""
+    records = records_of(contents, kind="engines")
+    if not records:
+        return NOTHING
+    rows = []
+    for record in records:
+        key, values = record["key"], record["values"]
+        for name, row in values.items():
+            engine, _, precision = name.partition(" ")
+            difference = row.get("difference")
+            rows.append(
+                [
+                    f"{key['shape']}, batch {key['batch']}",
+                    LABELS[engine] if engine == "authors" else engine,
+                    precision,
+                    f"{row['windows_per_second']:.1f}",
+                    f"{row['ratio']:.2f}",
+                    "" if difference is None else f"{difference:.1e}",
+                ]
+            )
+    head = ["windows", "engine", "precision", "w/s", "ratio", "difference to torch"]
+    reference = records[0]["key"]["reference"]
+    note = f"\nRatios: {LABELS.get(reference, reference)} = 1.\n"
+    return table(head, rows) + note + sources(contents)
 
 
 def training(contents):
@@ -315,6 +350,10 @@ def goals(results):
     row("inference, float32", 2.0, ratios("inference", "packed"))
     row("inference, bf16", 3.2, ratios("inference", "packed-bf16"))
     row("inference, onnxruntime", 1.9, ratios("inference", "onnxruntime"))
+    for name, goal in ENGINE_GOALS.items():
+        found = records_of(results.get("engines", []), reference="authors")
+        ratios_found = [record["values"][name]["ratio"] for record in found]
+        row(f"inference, engine {name}", goal, ratios_found)
     row("training, regularised", 3.4, ratios("training", "ours"))
     row("training, no dropout", 4.3, ratios("training", "ours-no-dropout"))
     large = records_of(
@@ -354,6 +393,7 @@ def goals(results):
             if "libemg" in r["values"]
         ]
         row(f"features, {GROUPS[group]}, beside LibEMG", goal, values)
+    row("C program of a bundle, beside onnxruntime int8", C_GOAL, c_ratios(results))
     return table(["work", "goal, times", "measured, times", ""], rows)
 
 
@@ -382,13 +422,16 @@ def main():
         "recipes": recipes(results.get("recipes", [])),
         "electrode_order": electrode_orders(results.get("electrode_order", [])),
         "turn_cost": turn_costs(results.get("turn_cost", [])),
+        "hdsemg": hdsemg(results.get("hdsemg", [])),
         "regression": regression(results.get("regression", [])),
         "inference": inference(part("inference")),
+        "engines": engines(results.get("engines", [])),
         "training": training(part("training")),
         "pretraining": pretraining(results.get("pretraining-speed", [])),
         "growth": growth(part("growth")),
         "search": search(results.get("search", [])),
         "preprocessing": preprocessing(results.get("preprocessing", [])),
+        "deployment": deployment(results),
     }
     page = options.page.read_text(encoding="utf-8")
     for name, text in sections.items():

@@ -7,15 +7,36 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.discriminant_analysis import (
+    LinearDiscriminantAnalysis,
+    QuadraticDiscriminantAnalysis,
+)
+from sklearn.ensemble import (
+    RandomForestClassifier,
+    RandomForestRegressor,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import (
+    LogisticRegression,
+    Ridge,
+    RidgeClassifier,
+    SGDClassifier,
+)
 from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, SVR, LinearSVC
 
+import sktinymyo
 from sktinymyo import (
     ArmbandAlignedClassifier,
     ChannelMapper,
@@ -40,6 +61,8 @@ skl2onnx = pytest.importorskip("skl2onnx")
 from sktinymyo.export._onnx_session import make_session, run_graph  # noqa: E402
 from sktinymyo.export.onnx import (  # noqa: E402
     ExportError,
+    quantize_onnx,
+    read_contract,
     read_report,
     register_converters,
     to_onnx,
@@ -208,6 +231,104 @@ def test_classifiers_without_probabilities(last, n_classes, X, y):
     assert read_report(model).output == "decision_function"
 
 
+@pytest.mark.parametrize("names", [[5, -3, 9], ["rest", "fist", "öffnen"]])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize(
+    "last",
+    [LinearDiscriminantAnalysis(), QuadraticDiscriminantAnalysis(reg_param=0.1)],
+)
+def test_discriminants(last, n_classes, names, X, y):
+    labels = np.array(names)[y % n_classes]
+    pipeline = make_pipeline(TimeDomainFeatures(["rms"]), last).fit(X, labels)
+    for options in ({"zipmap": True}, {"zipmap": "columns"}, {}):
+        report = read_report(to_onnx(pipeline, X, **options))
+        assert report.label_agreement == 1.0
+    raw = to_onnx(pipeline, X, options={"raw_scores": True, "nocl": True})
+    assert read_report(raw).output == "decision_function"
+    assert outputs(raw, X)[0].dtype == np.int64
+    # Other converters take its scores, each in the form that it knows.
+    inner = CalibratedClassifierCV(last, cv=2) if n_classes == 2 else last
+    vote = VotingClassifier([("a", inner), ("b", GaussianNB())], voting="soft")
+    pipeline = make_pipeline(TimeDomainFeatures(["rms"]), vote).fit(X, labels)
+    assert read_report(to_onnx(pipeline, X)).label_agreement == 1.0
+
+
+LAST = [
+    LogisticRegression(),
+    LinearSVC(),
+    SGDClassifier(),
+    RidgeClassifier(),
+    RandomForestClassifier(5, random_state=0),
+    KNeighborsClassifier(),
+    GaussianNB(),
+    MLPClassifier((8,), max_iter=50),
+    CalibratedClassifierCV(SVC(), cv=2),
+    StackingClassifier([("one", LinearDiscriminantAnalysis())], cv=2),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("last", LAST, ids=lambda last: type(last).__name__)
+def test_last_steps_of_the_guide(last, n_classes, X, y):
+    for names in (np.array([5, -3, 9]), np.array(["rest", "fist", "öffnen"])):
+        steps = TimeDomainFeatures(["rms"]), StandardScaler(), last
+        pipeline = make_pipeline(*steps).fit(X, names[y % n_classes])
+        assert read_report(to_onnx(pipeline, X)).label_agreement == 1.0
+
+
+@pytest.mark.parametrize(
+    "last",
+    [Ridge(), RandomForestRegressor(5, random_state=0), MultiOutputRegressor(SVR())],
+)
+def test_regressors_of_several_targets(last, X):
+    targets = np.stack([X.std(axis=(1, 2)), 1000 * X[:, 0].std(axis=1)], axis=1)
+    pipeline = make_pipeline(TimeDomainFeatures(["rms"]), StandardScaler(), last)
+    (result,) = outputs(to_onnx(pipeline.fit(X, targets), X), X)
+    np.testing.assert_allclose(result, pipeline.predict(X), rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_labels_that_do_not_follow_the_probabilities(X, y):
+    last = SGDClassifier(loss="modified_huber", random_state=0)
+    pipeline = make_pipeline(TimeDomainFeatures(["rms", "wl"]), last).fit(X, y)
+    pattern = "other labels than predict.*raw_scores"
+    with pytest.raises(ExportError, match=pattern):
+        to_onnx(pipeline, X)
+    model = to_onnx(pipeline, X, options={"raw_scores": True})
+    assert read_report(model).label_agreement == 1.0
+
+
+def test_contract(X, y, tmp_path):
+    steps = EMGFilter(sfreq=200, h_freq=90), EMGResampler(200, 100), embedded()
+    pipeline = make_pipeline(*steps).fit(X, np.array(["a", "b", "c"])[y])
+    to_onnx(pipeline, X, path=tmp_path / "model.onnx")
+    contract = read_contract(tmp_path / "model.onnx")
+    assert (contract.shape, contract.n_channels, contract.n_times) == ((3, 90), 3, 90)
+    assert contract.sfreq == 200
+    assert contract.unit == "as in fit"
+    assert contract.classes == ["a", "b", "c"]
+    assert (contract.weights, contract.version) == (
+        "random (nano)",
+        sktinymyo.__version__,
+    )
+    assert "at 200 Hz, unit as in fit; gives predict_proba" in str(contract)
+    flat = X.reshape(48, -1)
+    scaler = to_onnx(ChannelScaler(n_channels=3).fit(flat), flat)
+    contract = read_contract(scaler)
+    assert (contract.shape, contract.n_channels, contract.sfreq) == ((270,), 3, None)
+    assert contract.weights is None
+    # Columns for one electrode say nothing of the others.
+    first = ChannelScaler(n_channels=1)
+    column = ColumnTransformer([("one", first, list(range(90)))]).fit(flat)
+    assert read_contract(to_onnx(column, flat)).n_channels is None
+    vote = VotingClassifier([("one", pipeline)], voting="soft").fit(X, y)
+    contract = read_contract(to_onnx(vote, X))
+    assert (contract.sfreq, contract.weights) == (200, "random (nano)")
+    register_converters()
+    assert read_contract(skl2onnx.to_onnx(pipeline[:1], X[:1])) is None
+
+
 def test_union_search_and_nested_pipeline(X, y):
     union = make_union(TinyMyoEmbedder(**NANO), TimeDomainFeatures(["rms", "wl"]))
     inner = make_pipeline(ChannelScaler(), union)
@@ -215,6 +336,9 @@ def test_union_search_and_nested_pipeline(X, y):
     search = GridSearchCV(pipeline, {"logisticregression__C": [0.1, 1.0]}, cv=2)
     model = to_onnx(search.fit(X, y), X)
     assert read_report(model).max_difference < 1e-5
+    search = clone(search).set_params(refit=False).fit(X, y)
+    with pytest.raises(UnsupportedStepError, match="refit=False.*best_params_"):
+        to_onnx(search, X)
 
 
 def test_steps_that_do_nothing(X, y):
@@ -313,7 +437,7 @@ class Unknown(TransformerMixin, BaseEstimator):
 def test_all_unsupported_steps_are_listed(X, y):
     aligned = ArmbandAlignedClassifier(classical(), align_training=False)
     pipeline = make_pipeline(Unknown(), aligned).fit(X, y)
-    with pytest.raises(UnsupportedStepError, match="2 step") as caught:
+    with pytest.raises(UnsupportedStepError, match="2 step.*\n.*'unknown'") as caught:
         to_onnx(pipeline, X)
     assert "Unknown" in str(caught.value)
     assert "ChannelMapper" in str(caught.value)
@@ -322,11 +446,59 @@ def test_all_unsupported_steps_are_listed(X, y):
         skl2onnx.to_onnx(aligned.fit(X, y), X[:1])
 
 
-def test_what_skl2onnx_itself_refuses(X):
-    pipeline = make_pipeline(FunctionTransformer(np.abs), StandardScaler())
-    X = X.reshape(len(X), -1)
-    with pytest.raises(UnsupportedStepError, match="skl2onnx .* FunctionTransformer"):
-        to_onnx(pipeline.fit(X), X)
+def test_what_skl2onnx_itself_refuses_is_named(X, y):
+    hidden = make_pipeline(FunctionTransformer(np.abs), LogisticRegression())
+    last = ("vote", VotingClassifier([("one", hidden)]))
+    inner = make_pipeline(TimeDomainFeatures(["rms"]), StandardScaler())
+    pipeline = Pipeline([("inner", inner), last]).fit(X, y)
+    with pytest.raises(UnsupportedStepError, match=r"skl2onnx .* 'vote' \(Voting"):
+        to_onnx(pipeline, X)
+
+
+def test_what_has_no_form_in_a_graph(X, y):
+    several = np.stack([y > 0, y > 1], axis=1)
+    pipeline = make_pipeline(TimeDomainFeatures(["rms"]), RidgeClassifier())
+    with pytest.raises(UnsupportedStepError, match="several labels a window"):
+        to_onnx(pipeline.fit(X, several), X)
+    table = pd.DataFrame(X.reshape(48, -1)).add_prefix("t")
+    named = ColumnTransformer([("scaler", StandardScaler(), ["t0", "t1"])])
+    with pytest.raises(UnsupportedStepError, match="columns by name.*by number"):
+        to_onnx(named.fit(table), table)
+    last = LinearSVC().fit(X.reshape(48, -1), y)
+    model = to_onnx(embedded().fit(X, y), X)
+    with pytest.raises(ExportError, match="predict_proba, which LinearSVC"):
+        verify_onnx(model, last, X.reshape(48, -1))
+
+
+def test_graphs_that_are_none(tmp_path, X, y):
+    pipeline = embedded().fit(X, y)
+    path = tmp_path / "model.onnx"
+    model = to_onnx(pipeline, X, path=path)
+    path.write_bytes(path.read_bytes()[:1000])
+    (tmp_path / "empty.onnx").touch()
+    with pytest.raises(ValueError, match="not an ONNX file, or a damaged one"):
+        quantize_onnx(path, X)
+    with pytest.raises(ValueError, match="holds no graph"):
+        read_contract(tmp_path / "empty.onnx")
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        read_report(tmp_path / "nothing.onnx")
+    with pytest.raises(TypeError, match="what to_onnx returned.*Pipeline"):
+        quantize_onnx(pipeline, X)
+    with pytest.raises(ValueError, match="int8 graph already"):
+        quantize_onnx(quantize_onnx(model, X), X)
+    entry = next(p for p in model.metadata_props if p.key.endswith("verification"))
+    entry.value = "{"
+    with pytest.raises(ValueError, match="damaged, or of another version"):
+        read_report(model)
+
+
+def test_functions_in_a_pipeline(X):
+    steps = [
+        ("own", make_pipeline(FunctionTransformer(np.abs))),
+        ("s", ChannelScaler()),
+    ]
+    with pytest.raises(UnsupportedStepError, match="'own__functiontransf.*absolute"):
+        to_onnx(Pipeline(steps).fit(X), X)
 
 
 def test_classifier_in_the_middle(X, y):
@@ -358,10 +530,14 @@ def test_wrong_arguments(arguments, error, match, X, y):
 
 def test_wrong_windows(X, y):
     pipeline = embedded().fit(X, y)
-    with pytest.raises(WindowsError, match="fitted on windows of the shape"):
-        to_onnx(pipeline, X.reshape(48, -1))
-    with pytest.raises(WindowsError, match="fitted on windows of the shape"):
-        to_onnx(pipeline, X[:, :2])
+    for wrong in (X.reshape(48, -1), X[:, :2]):
+        with pytest.raises(
+            WindowsError, match=r"tinymyoembedder.*\(n_windows, 3, 90\)"
+        ):
+            to_onnx(pipeline, wrong)
+    register_converters()
+    with pytest.raises(WindowsError, match=r"would get \(n_windows, 2, 90\)"):
+        skl2onnx.to_onnx(pipeline, X[:1, :2])
     with pytest.raises(WindowsError, match="X_verify"):
         to_onnx(pipeline, X, X_verify=X[:, :2])
     with pytest.raises(WindowsError, match="NaN"):
@@ -371,15 +547,16 @@ def test_wrong_windows(X, y):
 def test_not_fitted_and_half_precision(X):
     with pytest.raises(NotFittedError):
         to_onnx(embedded(), X)
-    embedder = TinyMyoEmbedder(**NANO, precision="bf16").fit(X)
-    with pytest.raises(ExportError, match="precision='float32'"):
-        to_onnx(embedder, X)
-    assert to_onnx(embedder.set_params(precision="float32"), X)
+    for engine, precision in (("torch", "bf16"), ("onnxruntime", "int8")):
+        embedder = TinyMyoEmbedder(**NANO, engine=engine, precision=precision).fit(X)
+        with pytest.raises(ExportError, match="precision='float32'"):
+            to_onnx(embedder, X)
+        assert to_onnx(embedder.set_params(precision="float32"), X)
 
 
 def test_tables(X, y):
     table = pd.DataFrame(X.reshape(48, -1)).add_prefix("t")
-    step = ChannelScaler(n_channels=3).fit(table)
+    step = make_pipeline(ChannelScaler(n_channels=3), GaussianNB()).fit(table, y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         to_onnx(step, table)
@@ -398,8 +575,25 @@ def test_a_graph_that_is_wrong(X, y):
     model = to_onnx(pipeline, X)
     other = embedded().fit(X[::-1], (y + 1) % 3)
     assert verify_onnx(model, pipeline, X).n_above == 0
-    with pytest.raises(ExportError, match="differs from predict_proba"):
+    pattern = "differs from predict_proba.*most likely LogisticRegression"
+    with pytest.raises(ExportError, match=pattern):
         verify_onnx(model, other, X)
+
+
+def test_a_difference_in_a_bundle_advises_what_its_caller_has(
+    tmp_path, X, y, monkeypatch
+):
+    from sktinymyo.export import gap9, onnx
+
+    def refuse(*arguments, **options):
+        raise ExportError("the graph differs.", "Pass a larger tolerance=.")
+
+    monkeypatch.setattr(onnx, "to_onnx", refuse)
+    classifier = TinyMyoClassifier(**NANO, tune="head").fit(X, y)
+    with pytest.raises(gap9.BundleError, match="graph differs. A bundle") as caught:
+        gap9.export_gap9(classifier, tmp_path / "bundle", X, verify=False)
+    assert "larger tolerance" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("package", ["skl2onnx", "onnxruntime"])

@@ -19,11 +19,8 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("skl2onnx")
 
-from sktinymyo.export._onnx_calibration import (  # noqa: E402
-    CALIBRATIONS,
-    Observed,
-    affine,
-)
+from sktinymyo.engines._ranges import Observed, affine  # noqa: E402
+from sktinymyo.export._onnx_calibration import CALIBRATIONS  # noqa: E402
 from sktinymyo.export._onnx_session import make_session, run_graph  # noqa: E402
 from sktinymyo.export.onnx import (  # noqa: E402
     quantize_onnx,
@@ -42,10 +39,14 @@ def windows():
 
 
 @pytest.fixture(scope="module")
-def model(windows):
-    X, y = windows
+def classifier(windows):
     classifier = TinyMyoClassifier("random", size="nano", max_epochs=5, random_state=0)
-    return to_onnx(classifier.fit(X, y), X)
+    return classifier.fit(*windows)
+
+
+@pytest.fixture(scope="module")
+def model(classifier, windows):
+    return to_onnx(classifier, windows[0])
 
 
 @pytest.mark.parametrize("calibration", CALIBRATIONS)
@@ -108,14 +109,25 @@ def test_two_networks_in_one_graph(windows):
         TinyMyoEmbedder(**options), TinyMyoEmbedder(**options, pooling="mean")
     )
     pipeline = make_pipeline(union, LogisticRegression(max_iter=1000)).fit(X, y)
-    quantized = to_onnx(
-        pipeline, X, quantize="int8", X_calib=X, quantize_options={"y_test": y}
-    )
+    quantized = to_onnx(pipeline, X, quantize="int8", X_calib=X, y_test=y)
     assert read_quantization(quantized).agreement > 0.95
     int8 = [t for t in quantized.graph.initializer if t.name.endswith("weight_int8")]
     assert len(int8) == 2 * 2 * 4  # networks, blocks, linear maps
     labels, _ = run_graph(make_session(quantized), X)
     assert labels.shape == y.shape
+
+
+def test_whether_the_windows_compared_on_were_held_out(model, windows):
+    X, y = windows
+    held_out = quantize_onnx(model, X[:40], X_test=X[40:], y_test=y[40:])
+    report = read_quantization(held_out)
+    assert report.held_out
+    assert report.n_windows == 80
+    assert "no estimate" not in str(report)
+    for test in ({}, {"X_test": X[39:], "y_test": y[39:]}):
+        report = read_quantization(quantize_onnx(model, X[:40], **test))
+        assert not report.held_out
+        assert "no estimate for others" in str(report)
 
 
 def test_flat_windows_and_file(tmp_path, windows):
@@ -130,7 +142,7 @@ def test_flat_windows_and_file(tmp_path, windows):
     assert report.settings["n_calibration"] == 120
 
 
-def test_what_is_refused(model, windows):
+def test_what_is_refused(model, classifier, windows):
     X, y = windows
     with pytest.raises(ValueError, match="calibration='minmax'.*'percentile'"):
         quantize_onnx(model, X, calibration="minmax")
@@ -142,6 +154,14 @@ def test_what_is_refused(model, windows):
         quantize_onnx(model, X[:, :2])
     with pytest.raises(ValueError, match="one label for each"):
         quantize_onnx(model, X, y_test=y[:3])
+    for wrong, match in [
+        ({"X_test": X[:, :2]}, "X_test has windows"),
+        ({"X_test": X, "y_test": y[:5]}, "y_test must hold one label"),
+        ({"quantize_options": {"y_test": y}}, "pass y_test= itself"),
+        ({"quantize_options": {"speed": 1}}, "not known.*calibration"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            to_onnx(classifier, X, quantize="int8", X_calib=X, **wrong)
     scaler = ChannelScaler().fit(X)
     with pytest.raises(UnsupportedStepError, match="no TinyMyo network"):
         to_onnx(scaler, X, quantize="int8", X_calib=X)
@@ -201,7 +221,8 @@ def test_accuracy_on_real_recordings(name, part, sfreq, data_folder):
         X[train],
         quantize="int8",
         X_calib=X[train[:200]],
-        quantize_options={"X_test": X[test], "y_test": y[test]},
+        X_test=X[test],
+        y_test=y[test],
     )
     report = read_quantization(quantized)
     assert report.accuracy_float > 0.6

@@ -221,7 +221,7 @@ def test_every_step_without_an_integer_form_is_named():
     [
         (lambda: embedder(), "no classifier behind it"),
         (lambda: make_pipeline(embedder(), StandardScaler()), "no classifier behind"),
-        (lambda: make_pipeline(ChannelScaler(), LogisticRegression()), "no TinyMyo"),
+        (lambda: make_pipeline(ChannelScaler(), LogisticRegression()), "is a TinyMyo"),
         (lambda: make_pipeline(embedder(), MinMaxScaler()), "MinMaxScaler"),
         (
             lambda: GridSearchCV(

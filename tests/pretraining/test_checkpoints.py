@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from sktinymyo import TinyMyoPretrainer
 from sktinymyo.exceptions import WeightsError
-from sktinymyo.pretraining import _checkpoint, _files, _loop, _software
+from sktinymyo.pretraining import _files, _loop, _software
 from sktinymyo.pretraining._sources import open_source
 from sktinymyo.weights import load_weights
 
@@ -159,7 +159,7 @@ def test_no_drafts_are_left_on_a_full_disk(tmp_path, monkeypatch):
         patch.setattr(_files.np, "savez", full)
         nano(cache_folder=tmp_path / "cache").fit(tmp_path / "data")
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
-        patch.setattr(_checkpoint.os, "fsync", full)
+        patch.setattr("os.fsync", full)
         nano(tmp_path / "run").fit(recordings())
     assert not list(tmp_path.rglob("*.part"))
 

@@ -1,38 +1,17 @@
 """What values the layers of the network take on real windows, in float32."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import torch
 
-from ...nn._attention import rotary_table, rotate
+from ...nn import rotary_table, rotate
+from .image_calibration import collect_image_statistics, image_trace
+from .statistics import Statistics
 
-__all__ = ["Statistics", "collect_statistics", "float_trace"]
+__all__ = ["collect_statistics", "float_trace"]
 
 # Values kept of every tensor: enough to place a clipping range, and bounded.
 _MOST_TOKENS = 1024
 _TOKENS_PER_CHUNK = 2048
-
-
-@dataclass
-class Statistics:
-    """Samples and extremes of the tensors of a network.
-
-    Parameters
-    ----------
-    samples : dict of str to ndarray of float32, shape (n_tokens, width)
-        Tokens drawn evenly from the calibration windows, by layer.
-    lowest, highest : dict of str to float
-        Extremes over all tokens.
-    """
-
-    samples: dict = field(default_factory=dict)
-    lowest: dict = field(default_factory=dict)
-    highest: dict = field(default_factory=dict)
-
-    def largest(self, name):
-        """Return the largest absolute value of a layer."""
-        return max(abs(self.lowest[name]), abs(self.highest[name]))
 
 
 @torch.inference_mode()
@@ -52,6 +31,8 @@ def float_trace(model, windows):
         Names and shapes are those of a trace of the integer program; besides,
         ``"blocks.l.before"`` is what goes into the GELU.
     """
+    if model.kind == "images":
+        return image_trace(model, windows)
     encoder, config = model.encoder, model.config
     n_used = model.n_patches * config.patch_size
     x = torch.from_numpy(np.ascontiguousarray(windows[:, :, :n_used], np.float32))
@@ -127,6 +108,8 @@ def collect_statistics(model, windows, batch_size, rng):
     -------
     statistics : Statistics
     """
+    if model.kind == "images":
+        return collect_image_statistics(model, windows, rng)
     n_tokens = model.n_channels * model.n_patches
     if batch_size == "auto":
         batch_size = max(1, _TOKENS_PER_CHUNK // n_tokens)
@@ -138,23 +121,9 @@ def collect_statistics(model, windows, batch_size, rng):
         n_rows = layers["input"].shape[0] * n_tokens
         rows = rng.choice(n_rows, size=min(per_batch, n_rows), replace=False)
         for name, value in layers.items():
-            _add(statistics, name, value, rows)
-    statistics.samples = {
-        name: np.concatenate(parts) for name, parts in statistics.samples.items()
-    }
-    return statistics
-
-
-def _add(statistics, name, value, rows):
-    """Add the values of one batch."""
-    low, high = float(value.min()), float(value.max())
-    if not np.isfinite([low, high]).all():
-        raise ValueError(
-            f"the layer {name!r} of the network gives NaN or infinity on the "
-            "calibration windows; look for broken weights or samples of extreme size."
-        )
-    statistics.lowest[name] = min(low, statistics.lowest.get(name, low))
-    statistics.highest[name] = max(high, statistics.highest.get(name, high))
-    # Pooled values and logits are one row a window, and few.
-    kept = value if value.ndim == 2 else value.reshape(-1, value.shape[-1])[rows]
-    statistics.samples.setdefault(name, []).append(kept)
+            # Pooled values and logits are one row a window, and few.
+            kept = (
+                value if value.ndim == 2 else value.reshape(-1, value.shape[-1])[rows]
+            )
+            statistics.add(name, value, kept)
+    return statistics.joined()

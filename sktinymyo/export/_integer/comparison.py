@@ -11,7 +11,7 @@ from .reference import run_program
 
 __all__ = ["QuantizationReport", "scaled_windows", "signal_to_noise"]
 
-_TOKENS_PER_CHUNK = 2048
+_ROWS_PER_CHUNK = 2048
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def signal_to_noise(model, program, X):
     """
     names = trace_names(program.shape)
     powers = {name: np.zeros(2) for name in names}
-    step = max(1, _TOKENS_PER_CHUNK // program.shape.n_tokens)
+    step = max(1, _ROWS_PER_CHUNK // program.shape.n_rows)
     for start in range(0, len(X), step):
         windows = preprocess_windows(program, X[start : start + step])
         real = float_trace(model, scaled_windows(model, windows))

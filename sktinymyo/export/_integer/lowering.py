@@ -5,34 +5,19 @@ outputs of a LayerNorm, of queries and keys by pairs, of values), balanced again
 weights behind them, were tried on real recordings and gained nothing; what gained
 is the choice of the input's scale (`input_step`), ranges that clip next to nothing
 (the least squared error clips strong windows), and the correction of the offsets
-(`_rounded`).
+(`constants.py`).
 """
 
 import numpy as np
 
-from .arithmetic import (
-    EXP_STEPS_PER_NAT,
-    exp_table,
-    gelu_table,
-    multiplier_of,
-    rotation_table,
-)
-from .program import IntegerProgram, ProgramShape
-from .ranges import (
-    asymmetric_range,
-    clipping_scales,
-    symmetric_scale,
-    weight_scales,
-)
+from .arithmetic import EXP_STEPS_PER_NAT, exp_table, gelu_table, rotation_table
+from .constants import Constants
+from .image_lowering import ImageLowering, image_shape_of
+from .program import ProgramShape
+from .ranges import clipping_scales
 
 __all__ = ["lower", "shape_of"]
 
-# The stream and the pooled values have 16 bits: room for windows that are stronger than
-# those of the calibration costs no accuracy.
-_HEADROOM_16_BITS = 2.0
-_MOST_BIAS = 2.0**29
-_MOST_HEAD_BIAS = 2.0**38
-_LOGIT = 2.0**-16
 # Of every LayerNorm of the network.
 _EPSILON = 1e-5
 _GELU_IS_ZERO_BELOW = -4.0
@@ -43,12 +28,14 @@ def shape_of(model):
 
     Parameters
     ----------
-    model : ExportedModel
+    model : ExportedModel or ExportedImages
 
     Returns
     -------
-    shape : ProgramShape
+    shape : ProgramShape or ImageShape
     """
+    if model.kind == "images":
+        return image_shape_of(model)
     config, n_patches = model.config, model.n_patches
     n_tokens = model.n_channels * n_patches
     lengths = {"per-channel": n_patches, "flat": n_tokens, "none": 1}
@@ -74,7 +61,7 @@ def lower(model, statistics, *, percentile=99.995):
 
     Parameters
     ----------
-    model : ExportedModel
+    model : ExportedModel or ExportedImages
         The network, with what stands before and behind it.
     statistics : Statistics
         Values of its layers on real windows.
@@ -86,15 +73,15 @@ def lower(model, statistics, *, percentile=99.995):
     -------
     program : IntegerProgram
     """
-    return _Lowering(model, statistics, percentile).program()
+    kind = ImageLowering if model.kind == "images" else _Lowering
+    return kind(model, statistics, percentile).program()
 
 
-class _Lowering:
-    """The constants of one program, layer after layer."""
+class _Lowering(Constants):
+    """The constants of the program of an encoder."""
 
     def __init__(self, model, statistics, percentile):
-        self.model, self.statistics = model, statistics
-        self.percentile = percentile
+        super().__init__(model, statistics, percentile)
         # The tensor that the next layer adds to, or normalises.
         self.stream = "patch"
         self.shape = shape_of(model)
@@ -102,85 +89,23 @@ class _Lowering:
             name: tensor.detach().cpu().numpy().astype(np.float64)
             for name, tensor in model.encoder.state_dict().items()
         }
-        self.arrays, self.scales, self.zeros = {}, {}, {}
 
     def program(self):
         """Return the program."""
-        self.input()
+        self.input(self.input_step())
         self.patch_map()
         self.tables()
         for number in range(self.shape.depth):
             self.attention(number)
             self.mlp(number)
         self.norm("norm")
-        self.pool_and_head()
-        return IntegerProgram(
-            shape=self.shape,
-            arrays={name: np.asarray(array) for name, array in self.arrays.items()},
-            preprocess=self.model.preprocess,
-            scales=self.scales,
-            zeros=self.zeros,
-            classes=self.model.classes.tolist(),
-            metadata=self.metadata(),
-        )
-
-    def metadata(self):
-        """Say where the program comes from."""
-        card = self.model.card
-        return {
-            "steps": list(self.model.steps),
-            "probabilities": self.model.probabilities,
-            "weights": None if card is None else card.name,
-            "licence": None if card is None else card.licence,
-        }
-
-    # -- scales ----------------------------------------------------------------
-
-    def symmetric(self, name):
-        """Set the step of an int8 tensor with the zero point 0, and return it."""
-        step = symmetric_scale(
-            self.statistics.samples[name],
-            self.statistics.largest(name),
-            percentile=self.percentile,
-        )
-        self.scales[name], self.zeros[name] = step, 0
-        return step
-
-    def asymmetric(self, name, floor=-np.inf):
-        """Set step and zero point of an int8 tensor, and return them.
-
-        Values below `floor` may be clipped without harm.
-        """
-        step, zero = asymmetric_range(
-            np.maximum(self.statistics.samples[name], np.float32(floor)),
-            max(self.statistics.lowest[name], floor),
-            max(self.statistics.highest[name], floor),
-            percentile=self.percentile,
-        )
-        self.scales[name], self.zeros[name] = step, zero
-        return step, zero
-
-    def wide(self, name):
-        """Set the step of a 16-bit tensor."""
-        largest = self.statistics.largest(name) * _HEADROOM_16_BITS
-        self.scales[name] = largest / 32767 if largest > 1e-30 else 1.0
-
-    def factor(self, name, value):
-        """Store a requantisation."""
-        self.arrays[f"{name}multiplier"], self.arrays[f"{name}shift"] = multiplier_of(
-            value
-        )
+        n_summed = self.shape.n_patches
+        if self.shape.pooling == "mean":
+            n_summed *= self.shape.n_channels
+        self.pool_and_head("norm", n_summed)
+        return self.finish(self.shape)
 
     # -- layers ----------------------------------------------------------------
-
-    def input(self):
-        """Quantise the samples; the scaling of the channels is part of it."""
-        step = self.input_step()
-        self.scales["input"], self.zeros["input"] = step, 0
-        scale = 1 / (self.model.scale * step)
-        self.arrays["input.scale"] = scale.astype(np.float32)
-        self.arrays["input.offset"] = (-self.model.center * scale).astype(np.float32)
-        self.arrays["input.zero"] = np.int32(0)
 
     def input_step(self):
         """Return the step of the samples with the least error behind the LayerNorm.
@@ -228,18 +153,6 @@ class _Lowering:
             positions, self.shape.head_dim, self.model.config.rotary_base
         )
         self.arrays["exp_table"] = exp_table()
-
-    def linear(self, name, weight, bias, source, step_out):
-        """Store a linear map from the int8 tensor `source`."""
-        step_in, zero = self.scales[source], self.zeros[source]
-        inputs = self.statistics.samples[source] / step_in
-        # The offsets must fit int32, and the requantisation its multiplier.
-        least = np.maximum(np.abs(bias) / _MOST_BIAS, step_out * 2.0**-30)
-        rows, offsets, steps = _rounded(weight * step_in, bias, inputs, least)
-        offsets -= zero * rows.sum(axis=1)
-        self.arrays[f"{name}.weight"] = rows.astype(np.int8)
-        self.arrays[f"{name}.bias"] = offsets.astype(np.int32)
-        self.factor(f"{name}.", steps / step_out)
 
     def norm(self, name):
         """Store a LayerNorm of the stream."""
@@ -300,39 +213,6 @@ class _Lowering:
         step, zero = self.asymmetric(hidden)
         self.arrays[f"{block}.gelu"] = gelu_table(step_in, zero_in, step, zero)
         self.add(f"{block}.output", f"{block}.mlp.fc2", hidden)
-
-    def pool_and_head(self):
-        """Store pooling and the linear map to the logits."""
-        shape, model = self.shape, self.model
-        n_summed = shape.n_patches
-        if shape.pooling == "mean":
-            n_summed *= shape.n_channels
-        self.wide("pool")
-        step = self.scales["pool"]
-        self.factor("pool.", self.scales["norm"] / (n_summed * step))
-        pooled = self.statistics.samples["pool"] / step
-        weight, bias = model.head_weight * step, model.head_bias
-        least = np.abs(bias) / _MOST_HEAD_BIAS
-        rows, offsets, steps = _rounded(weight, bias, pooled, least)
-        self.arrays["head.weight"] = rows.astype(np.int8)
-        self.arrays["head.bias"] = offsets.astype(np.int64)
-        multiplier, shift = multiplier_of(steps / _LOGIT, bits=20)
-        self.arrays["head.multiplier"], self.arrays["head.shift"] = multiplier, shift
-        self.scales["head"] = _LOGIT
-
-
-def _rounded(weight, bias, inputs, least):
-    """Return rows of int8 weights, their offsets, and the step of every row's sums.
-
-    What rounding the weights adds on average is taken out of the offsets, so that
-    only the variance of the inputs counts for the choice of the steps.
-    """
-    inputs = inputs.astype(np.float64)
-    steps = weight_scales(weight, inputs.var(axis=0), least)
-    exact = weight / steps[:, np.newaxis]
-    rows = np.clip(np.rint(exact), -127, 127)
-    offsets = np.rint(bias / steps + (exact - rows) @ inputs.mean(axis=0))
-    return rows, offsets, steps
 
 
 def _normalised(tokens):

@@ -24,6 +24,8 @@ from ...exceptions import WindowsError
 __all__ = ["StreamingPreprocess", "preprocess_windows", "quantise_input"]
 
 
+# Beyond float32 the result is infinite or NaN, as in the C program.
+@np.errstate(over="ignore", invalid="ignore")
 def preprocess_windows(program, X):
     """Map and filter windows in float32.
 
@@ -66,20 +68,23 @@ def quantise_input(program, windows):
     program : IntegerProgram
         Its ``input.scale`` and ``input.offset`` are applied.
     windows : ndarray of float32, shape (n_windows, n_channels, n_times)
-        From :func:`preprocess_windows`.
+        From :func:`preprocess_windows`. Infinities are limited, NaN becomes -128.
 
     Returns
     -------
     q_input : ndarray of int8, shape (n_windows, n_channels, n_times)
     """
-    windows = _as_float32(windows, 3)
+    windows = _as_float32(windows, 3, finite=False)
     if windows.shape[1] != program.shape.n_channels:
         raise WindowsError(
             f"windows has shape {windows.shape}; it must be (n_windows, "
             f"{program.shape.n_channels}, n_times)."
         )
-    scaled = windows * program.arrays["input.scale"][:, np.newaxis]
-    scaled += program.arrays["input.offset"][:, np.newaxis]
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = windows * program.arrays["input.scale"][:, np.newaxis]
+        scaled += program.arrays["input.offset"][:, np.newaxis]
+    # A filter that overflows ends in NaN, which must be something.
+    scaled[np.isnan(scaled)] = -128
     return np.clip(np.rint(scaled), -128, 127).astype(np.int8)
 
 
@@ -113,6 +118,7 @@ class StreamingPreprocess:
         """Forget the recording so far."""
         self._state = None
 
+    @np.errstate(over="ignore", invalid="ignore")
     def push(self, block):
         """Return the next samples of every channel, mapped and filtered.
 
@@ -140,8 +146,8 @@ class StreamingPreprocess:
         return filtered
 
 
-def _as_float32(X, n_dimensions):
-    """Return X as finite float32 with so many dimensions."""
+def _as_float32(X, n_dimensions, *, finite=True):
+    """Return X as float32 with so many dimensions, finite if that is asked for."""
     X = np.asarray(X)
     if X.ndim != n_dimensions or X.dtype.kind not in "fiub":
         raise WindowsError(
@@ -150,7 +156,7 @@ def _as_float32(X, n_dimensions):
         )
     with np.errstate(over="ignore"):
         X = X.astype(np.float32, copy=False)
-    if not np.isfinite(X).all():
+    if finite and not np.isfinite(X).all():
         raise WindowsError(
             "the samples hold NaN, infinity or values too large for float32; remove "
             "or interpolate these first."

@@ -19,7 +19,7 @@ MOST_EMBED_DIM = 2000
 
 @dataclass(frozen=True)
 class ProgramShape:
-    """Sizes of a program.
+    """Sizes of the program of an encoder.
 
     Parameters
     ----------
@@ -76,16 +76,41 @@ class ProgramShape:
                 f"LayerNorm; it must be at most {MOST_EMBED_DIM}."
             )
 
+    # Layer whose mean the head sees, and runs of the steps for one window.
+    pooled_layer = "norm"
+    n_runs = 1
+
     @property
     def n_tokens(self):
         """Tokens of a window, channel by channel."""
         return self.n_channels * self.n_patches
 
     @property
+    def n_rows(self):
+        """Rows of its matrices of activations, for a window."""
+        return self.n_tokens
+
+    @property
     def n_pooled(self):
         """Values that the head sees."""
         parts = self.n_channels if self.pooling == "channel" else 1
         return parts * self.embed_dim
+
+    @property
+    def words(self):
+        """The network in a few words."""
+        return f"{self.depth} blocks x {self.embed_dim}"
+
+    def expected_arrays(self):
+        """List type and shape of every constant, in order of use."""
+        return _encoder_arrays(self)
+
+    def trace_names(self):
+        """List the layers of a trace, in order."""
+        parts = ("norm1", "query", "key", "value", "attention", "projection")
+        parts += ("norm2", "hidden", "output")
+        blocks = [f"blocks.{k}.{part}" for k in range(self.depth) for part in parts]
+        return ["input", "patch", *blocks, "norm", "pool", "head"]
 
 
 @dataclass(frozen=True)
@@ -132,13 +157,17 @@ def expected_arrays(shape):
 
     Parameters
     ----------
-    shape : ProgramShape
+    shape : ProgramShape or ImageShape
 
     Returns
     -------
     arrays : dict of str to (dtype, tuple)
         Type and shape of every constant.
     """
+    return shape.expected_arrays()
+
+
+def _encoder_arrays(shape):
     width, hidden, n_channels = shape.embed_dim, shape.mlp_dim, shape.n_channels
 
     def linear(name, n_out, n_in):
@@ -201,16 +230,13 @@ def trace_names(shape):
 
     Parameters
     ----------
-    shape : ProgramShape
+    shape : ProgramShape or ImageShape
 
     Returns
     -------
     names : list of str
     """
-    parts = ("norm1", "query", "key", "value", "attention", "projection")
-    parts += ("norm2", "hidden", "output")
-    blocks = [f"blocks.{k}.{part}" for k in range(shape.depth) for part in parts]
-    return ["input", "patch", *blocks, "norm", "pool", "head"]
+    return shape.trace_names()
 
 
 @dataclass(frozen=True)
@@ -219,7 +245,7 @@ class IntegerProgram:
 
     Parameters
     ----------
-    shape : ProgramShape
+    shape : ProgramShape or ImageShape
         Sizes.
     arrays : dict of str to ndarray
         Constants, exactly those of :func:`expected_arrays`.

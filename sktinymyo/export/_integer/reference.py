@@ -1,4 +1,4 @@
-"""The integer network in numpy: the specification of the C program, bit for bit.
+"""The integer encoder in numpy: the specification of the C program, bit for bit.
 
 Letters: C channels, P complete patches of a channel, ``N = C * P`` tokens (channel by
 channel), D width, H heads of length h, M width of the MLP, L blocks, K classes.
@@ -60,12 +60,16 @@ head
 import numpy as np
 
 from .arithmetic import clamp, exact_matmul, integer_sqrt, requantise
+from .image_program import ImageShape
+from .image_reference import ImageRun
+from .linear import LinearRun
 from .program import trace_names
 
 __all__ = ["run_program"]
 
-# Tokens computed at a time: their temporaries stay in the caches.
+# Tokens and images computed at a time: their temporaries stay in the caches.
 _TOKENS_PER_CHUNK = 1024
+_IMAGES_PER_CHUNK = 64
 
 
 def run_program(program, q_input, *, trace=False):
@@ -83,10 +87,12 @@ def run_program(program, q_input, *, trace=False):
     Returns
     -------
     logits : ndarray of int32, shape (n_windows, n_classes)
-        In units of 2**-16.
+        In units of 2**-16; of a program for images, the scores of the vote in units
+        of 2**-30.
     layers : dict of str to ndarray
         Only with `trace`: results by name, in the order of the network, windows
-        first; tokens are (n_windows, n_tokens, width).
+        first; tokens are (n_windows, n_tokens, width), maps (n_windows, n_voting,
+        cells, channels).
 
     Raises
     ------
@@ -101,29 +107,23 @@ def run_program(program, q_input, *, trace=False):
             f"q_input is {q_input.dtype} of shape {q_input.shape}; it must be int8 of "
             f"shape (n_windows, {expected[0]}, {expected[1]}). Use quantise_input."
         )
-    step = max(1, _TOKENS_PER_CHUNK // shape.n_tokens)
+    if isinstance(shape, ImageShape):
+        kind, step = ImageRun, max(1, _IMAGES_PER_CHUNK // shape.n_voting)
+    else:
+        kind, step = _TokenRun, max(1, _TOKENS_PER_CHUNK // shape.n_tokens)
     chunks = [q_input[at : at + step] for at in range(0, len(q_input), step)]
     logits = np.empty((len(q_input), shape.n_classes), dtype=np.int32)
     kept = {name: [] for name in trace_names(shape)} if trace else None
     for number, chunk in enumerate(chunks):
-        run = _Run(program, kept)
+        run = kind(program, kept)
         logits[number * step : number * step + len(chunk)] = run.network(chunk)
     if not trace:
         return logits
     return logits, {name: np.concatenate(parts) for name, parts in kept.items()}
 
 
-class _Run:
-    """One pass of the network over a few windows."""
-
-    def __init__(self, program, kept):
-        self.shape, self.arrays, self.kept = program.shape, program.arrays, kept
-
-    def keep(self, name, values):
-        """Remember a result for the trace and return it."""
-        if self.kept is not None:
-            self.kept[name].append(values)
-        return values
+class _TokenRun(LinearRun):
+    """One pass of an encoder over a few windows."""
 
     def network(self, windows):
         """Return the logits of int8 windows (B, C, T)."""
@@ -136,21 +136,7 @@ class _Run:
         for number in range(shape.depth):
             x = self.attention(f"blocks.{number}", x)
             x = self.mlp(f"blocks.{number}", x)
-        return self.head(self.layer_norm("norm", x))
-
-    def accumulate(self, name, x):
-        """Return the int32 sums of a linear map of int8 values, as int64."""
-        weight = self.arrays[f"{name}.weight"]
-        flat = exact_matmul(x.reshape(-1, x.shape[-1]), weight.T, 128 * 127)
-        flat += self.arrays[f"{name}.bias"]
-        return flat.reshape(*x.shape[:-1], len(weight))
-
-    def linear(self, name, x):
-        """Return the requantised sums of a linear map, not yet clamped."""
-        multiplier = self.arrays[f"{name}.multiplier"]
-        return requantise(
-            self.accumulate(name, x), multiplier, self.arrays[f"{name}.shift"]
-        )
+        return self.pooled_head(self.layer_norm("norm", x))
 
     def patch_map(self, patches):
         """Map int8 patches (B, N, 20) to the int16 stream (B, N, D)."""
@@ -245,7 +231,7 @@ class _Run:
         hidden = table[hidden.astype(np.int64) + 128]
         return self.add(f"{block}.output", x, self.keep(name, hidden))
 
-    def head(self, y):
+    def pooled_head(self, y):
         """Pool int8 tokens (B, N, D) and return the logits (B, K)."""
         shape = self.shape
         y = y.astype(np.int64) - self.arrays["norm.zero"]
@@ -254,13 +240,6 @@ class _Run:
             total = y.sum(axis=2).reshape(len(y), -1)
         else:
             total = y.sum(axis=1)
-        pooled = requantise(
-            total, self.arrays["pool.multiplier"], self.arrays["pool.shift"]
-        )
-        pooled = self.keep("pool", clamp(pooled, 16))
-        logits = exact_matmul(pooled, self.arrays["head.weight"].T, 2**15 * 127)
-        logits += self.arrays["head.bias"]
-        logits = requantise(
-            logits, self.arrays["head.multiplier"], self.arrays["head.shift"]
-        )
-        return self.keep("head", clamp(logits, 32))
+        pooled, logits = self.head(total)
+        self.keep("pool", pooled)
+        return self.keep("head", logits)

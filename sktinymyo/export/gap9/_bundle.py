@@ -1,7 +1,9 @@
 """A bundle on disk: what it says, what it draws, what it predicts."""
 
 import json
+import shutil
 import tempfile
+import weakref
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from ..._validation import as_windows, check_choice, check_truth
 from ...exceptions import WindowsError
 from ._checks import run_checks
 from ._codegen import generate_sources
-from ._contract import read_classes, read_program, read_shape
+from ._contract import read_classes, read_preprocess, read_program, read_shape
 from ._cost import COEFFICIENTS, OPERATING_POINTS, estimate
 from ._manifest import BundleError, check_files, read_manifest
 from ._memory import MemoryPlan
@@ -137,7 +139,9 @@ class GAP9Bundle:
         -------
         estimates : list of CostEstimate
         """
-        return [estimate(self.plan.shape, name, self.plan) for name in COEFFICIENTS]
+        shape = self.plan.shape
+        before = read_preprocess(self.manifest["input"], shape)
+        return [estimate(shape, name, self.plan, before) for name in COEFFICIENTS]
 
     def report(self):
         """Return a report as text: network, memory, time, checks, licence.
@@ -231,7 +235,8 @@ class GAP9Bundle:
         Returns
         -------
         logits : ndarray of int32, shape (n_windows, n_classes)
-            In units of 2**-16.
+            In units of 2**-16; of a network for images the scores of the vote, in
+            units of 2**-30.
 
         Raises
         ------
@@ -330,16 +335,15 @@ class GAP9Bundle:
 
         if self._built is None:
             self._check_files()
-            # Removed with the bundle object.
-            folder = tempfile.TemporaryDirectory(prefix="sktinymyo-")
-            sources = self.checked_sources(folder.name)
-            weights = Path(folder.name) / "weights.bin"
+            folder = Path(tempfile.mkdtemp(prefix="sktinymyo-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            sources = self.checked_sources(folder)
+            weights = folder / "weights.bin"
             weights.write_bytes(self._read("weights.bin"))
             # One part a tile instead of those of 8 cores: the same bits, faster here.
-            output = Path(folder.name) / "net"
-            program = build_program(sources, output, cores=1)
-            self._built = folder, program, weights
-        return self._built[1:]
+            program = build_program(sources, folder / "net", cores=1)
+            self._built = program, weights
+        return self._built
 
     def _check_files(self):
         problems = check_files(self.path, self.manifest)
@@ -353,7 +357,9 @@ class GAP9Bundle:
         contract = self.manifest["input"]
         size = contract["n_channels"], contract["n_times"]
         X = np.asarray(as_windows(X))
-        if X.ndim == 2 and X.shape[1] == size[0] * size[1]:
+        given = tuple(contract.get("given_shape") or size)
+        is_flat = X.ndim == 2 and X.shape[1] == size[0] * size[1]
+        if is_flat or (X.shape[1:] == given and np.prod(given) == np.prod(size)):
             X = X.reshape(len(X), *size)
         if X.ndim != 3 or X.shape[1:] != size or X.dtype.kind not in "fiub":
             raise WindowsError(

@@ -21,6 +21,8 @@ __all__ = ["check_plan", "checksums", "run_checks"]
 _WINDOWS_SANITISED = 1
 _WINDOWS_EMULATED = 2
 _ONNX_TOLERANCE = 1e-4
+# The last results of an arena may happen to be the pattern that it was filled with.
+_TAIL = 16
 _NEVER = (
     "on a chip",
     "skipped",
@@ -155,7 +157,7 @@ def _host(bundle):
     _compare("the logits", run.values, ref["logits"])
     _compare_crc(run.crc, ref["crc"])
     peak = {level: bundle.plan.peak[level] for level in ("L1", "L2")}
-    if run.peaks != peak:
+    if any(not size - _TAIL < run.peaks[name] <= size for name, size in peak.items()):
         raise BundleError(f"bytes in use: {run.peaks}, but planned were {peak}.")
     layers = f"{len(run.values)} windows, {len(run.crc[0])} layers each"
     return f"{layers}, bit for bit; memory in use as planned"

@@ -9,14 +9,19 @@ from importlib import resources
 
 import numpy as np
 
+from .._integer.image_program import ImageShape
 from .._integer.program import trace_names
-from ._makefile import MAKEFILE
+from ._makefile import IMAGE_SOURCES, PROGRAM_SOURCES, render_makefile
 from ._tables import step_tables
 
 __all__ = ["generate_sources", "pack_weights"]
 
 # MOST_DEPTH of product.c.
 MOST_DEPTH = 4096
+# Constants in L2 that steps look up.
+_ENCODER_PLACES = ("channel_vectors", "rotation", "exp_table")
+_IMAGE_PLACES = ("exp_table",)
+_CELLS = "extern const int16_t net_cells[NET_CELLS]"
 
 
 def generate_sources(program, plan, *, vectors=None):
@@ -70,10 +75,14 @@ def generate_sources(program, plan, *, vectors=None):
         )
     _check_depth(plan)
     folder = resources.files(__package__) / "sources"
+    is_image = isinstance(program.shape, ImageShape)
+    sources = IMAGE_SOURCES if is_image else PROGRAM_SOURCES
     files = {
         f"src/{entry.name}": entry.read_bytes()
         for entry in folder.iterdir()
-        if entry.name.endswith((".c", ".h"))
+        if entry.name in sources
+        or (entry.name.startswith("hal_") and entry.name.endswith(".c"))
+        or entry.name.endswith(".h")
     }
     windows, logits = _checked_vectors(program.shape, vectors)
     texts = {
@@ -81,7 +90,7 @@ def generate_sources(program, plan, *, vectors=None):
         "src/net.c": _tables(program, plan),
         "src/vectors.h": _vectors_header(len(windows)),
         "src/vectors.c": _vectors(program.shape, windows, logits),
-        "Makefile": MAKEFILE,
+        "Makefile": render_makefile(sources),
     }
     files |= {name: text.encode() for name, text in texts.items()}
     return files | {"weights.bin": pack_weights(program, plan)}
@@ -124,7 +133,7 @@ def _check_depth(plan):
         if depth > MOST_DEPTH:
             raise ValueError(
                 f"the layer {step.layer!r} adds {depth} products; the C program adds "
-                f"at most {MOST_DEPTH}. Use a narrower encoder."
+                f"at most {MOST_DEPTH}. Use a narrower network."
             )
 
 
@@ -151,22 +160,16 @@ def _checked_vectors(shape, vectors):
 def _header(program, plan):
     """Return net.h: sizes as macros, and what net.c defines."""
     shape, before = program.shape, program.preprocess
+    is_image = isinstance(shape, ImageShape)
+    own = _image_sizes(program) if is_image else _encoder_sizes(shape)
     sections = 0 if before.sos is None else len(before.sos)
     zero_phase = bool(sections) and before.phase == "zero"
     sizes = {
         "CHANNELS": shape.n_channels,
         "TIMES": shape.n_times,
-        "PATCH_SIZE": shape.patch_size,
-        "PATCHES": shape.n_patches,
-        "TOKENS": shape.n_tokens,
-        "WIDTH": shape.embed_dim,
-        "HEADS": shape.n_heads,
-        "HEAD_DIM": shape.head_dim,
-        "HIDDEN": shape.mlp_dim,
+        **own,
         "POOLED": shape.n_pooled,
         "CLASSES": shape.n_classes,
-        "TABLE_LENGTH": shape.table_length,
-        "INPUT_BYTES": shape.n_tokens * shape.patch_size,
         "CHANNELS_IN": before.n_channels_in,
         "MAPPED": int(before.mapper is not None),
         "SECTIONS": sections,
@@ -175,11 +178,15 @@ def _header(program, plan):
         "WEIGHTS_BYTES": plan.peak["L3"],
         "STEPS": len(plan.steps),
         "TRANSFERS": len(plan.transfers),
-        "PIECES": max(len(transfer.pieces) for transfer in plan.transfers),
+        # A slot serves the constants that stay, also if nothing else is streamed.
+        "PIECES": max((len(t.pieces) for t in plan.transfers), default=1),
         "RESIDENTS": len(plan.resident),
         "LAYERS": len(trace_names(shape)),
     }
     macros = "\n".join(f"#define NET_{name} {size}" for name, size in sizes.items())
+    constants = _IMAGE_PLACES if is_image else _ENCODER_PLACES
+    places = ", ".join(f"net_{name}" for name in constants)
+    cells = "\n/* Channel of every cell; -1 is none. */\n" + _CELLS + ";\n"
     return f"""/* Sizes of the network. Generated; see net.c. */
 #ifndef NET_H
 #define NET_H
@@ -202,7 +209,7 @@ def _header(program, plan):
 #endif
 
 extern const net_step net_steps[NET_STEPS];
-extern const net_transfer net_transfers[NET_TRANSFERS];
+extern const net_transfer net_transfers[];
 extern const net_piece net_pieces[];
 extern const net_piece net_residents[NET_RESIDENTS];
 extern const char *const net_layers[NET_LAYERS];
@@ -210,17 +217,42 @@ extern const char *const net_layers[NET_LAYERS];
 /* Places in L2. */
 extern const uint32_t net_slabs[2];
 extern const uint32_t net_input, net_logits;
-extern const uint32_t net_channel_vectors, net_rotation, net_exp_table;
+extern const uint32_t {places};
 
 /* The preprocessing; what it does not have is zeros. */
-extern const float net_mapper[NET_CHANNELS][NET_CHANNELS_IN];
+extern const float net_mapper[][NET_CHANNELS_IN];
 extern const float net_sections[NET_SECTIONS + 1][6];
 extern const float net_initial_state[NET_SECTIONS + 1][2];
 extern const float net_input_scale[NET_CHANNELS];
 extern const float net_input_offset[NET_CHANNELS];
-
+{cells if is_image else ""}
 #endif
 """
+
+
+def _encoder_sizes(shape):
+    return {
+        "PATCH_SIZE": shape.patch_size,
+        "PATCHES": shape.n_patches,
+        "TOKENS": shape.n_tokens,
+        "WIDTH": shape.embed_dim,
+        "HEADS": shape.n_heads,
+        "HEAD_DIM": shape.head_dim,
+        "HIDDEN": shape.mlp_dim,
+        "TABLE_LENGTH": shape.table_length,
+        "INPUT_BYTES": shape.n_tokens * shape.patch_size,
+    }
+
+
+def _image_sizes(program):
+    shape = program.shape
+    return {
+        "VOTING": shape.n_voting,
+        "CELLS": shape.n_cells,
+        "WIDTH": shape.n_pooled,
+        "INPUT_ZERO": int(program.arrays["input.zero"]),
+        "INPUT_BYTES": shape.n_cells,
+    }
 
 
 def _tables(program, plan):
@@ -238,15 +270,26 @@ def _tables(program, plan):
 #include "net.h"
 
 {tables}
-{_places(plan)}
+{_places(program.shape, plan)}
 
-{_preprocessing(program)}"""
+{_preprocessing(program)}{_cells(program)}"""
 
 
-def _places(plan):
+def _cells(program):
+    """Return the map from cells to channels of a network for images."""
+    if not isinstance(program.shape, ImageShape):
+        return ""
+    cells = _initialiser(program.arrays["cells"].ravel(), str)
+    return f"{_CELLS.removeprefix('extern ')} =\n    {cells};\n"
+
+
+def _places(shape, plan):
     """Return the constants that name places in L2."""
-    names = ("input", "logits", "channel_vectors", "rotation", "exp_table")
-    slabs = ", ".join(str(plan.buffer(f"slab{index}").offset) for index in range(2))
+    is_image = isinstance(shape, ImageShape)
+    names = ("input", "logits", *(_IMAGE_PLACES if is_image else _ENCODER_PLACES))
+    # There are no slab buffers if all constants stay.
+    offsets = {buffer.name: buffer.offset for buffer in plan.buffers}
+    slabs = ", ".join(str(offsets.get(f"slab{index}", 0)) for index in range(2))
     lines = [f"const uint32_t net_slabs[2] = {{{slabs}}};"]
     lines += [f"const uint32_t net_{n} = {plan.buffer(n).offset};" for n in names]
     return "\n".join(lines)
@@ -254,17 +297,18 @@ def _places(plan):
 
 def _preprocessing(program):
     """Return the float32 constants, written without rounding."""
-    before, arrays, shape = program.preprocess, program.arrays, program.shape
+    before, arrays = program.preprocess, program.arrays
     mapper = before.mapper
     if mapper is None:
-        mapper = np.zeros((shape.n_channels, before.n_channels_in))
+        # Read by nobody; a row, for C has no empty arrays.
+        mapper = np.zeros((1, before.n_channels_in))
     # One row more than there are sections: C has no empty arrays.
     sections, state = np.zeros((1, 6)), np.zeros((1, 2))
     if before.sos is not None:
         sections = np.concatenate([before.sos, sections])
         state = np.concatenate([before.initial_state, state])
     tables = {
-        "net_mapper[NET_CHANNELS][NET_CHANNELS_IN]": mapper,
+        "net_mapper[][NET_CHANNELS_IN]": mapper,
         "net_sections[NET_SECTIONS + 1][6]": sections,
         "net_initial_state[NET_SECTIONS + 1][2]": state,
         "net_input_scale[NET_CHANNELS]": arrays["input.scale"],
@@ -298,7 +342,7 @@ def _vectors_header(n_vectors):
 
 #define NET_VECTORS {n_vectors}
 
-extern const int8_t net_vector_input[NET_VECTORS + 1][NET_INPUT_BYTES];
+extern const int8_t net_vector_input[NET_VECTORS + 1][NET_CHANNELS * NET_TIMES];
 extern const int32_t net_vector_logits[NET_VECTORS + 1][NET_CLASSES];
 
 #endif
@@ -307,13 +351,12 @@ extern const int32_t net_vector_logits[NET_VECTORS + 1][NET_CLASSES];
 
 def _vectors(shape, windows, logits):
     """Return vectors.c; one row of zeros stands behind, for C has no empty arrays."""
-    used = windows[:, :, : shape.n_patches * shape.patch_size]
-    used = used.reshape(len(windows), shape.n_tokens * shape.patch_size)
-    inputs = np.concatenate([used, np.zeros((1, used.shape[1]), dtype=np.int8)])
+    inputs = windows.reshape(len(windows), shape.n_channels * shape.n_times)
+    inputs = np.concatenate([inputs, np.zeros((1, inputs.shape[1]), dtype=np.int8)])
     results = np.concatenate([logits, np.zeros((1, shape.n_classes), np.int32)])
     return f"""#include "vectors.h"
 
-const int8_t net_vector_input[NET_VECTORS + 1][NET_INPUT_BYTES] =
+const int8_t net_vector_input[NET_VECTORS + 1][NET_CHANNELS * NET_TIMES] =
     {_initialiser(inputs, str)};
 
 const int32_t net_vector_logits[NET_VECTORS + 1][NET_CLASSES] =

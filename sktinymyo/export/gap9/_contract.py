@@ -1,13 +1,11 @@
 """What the manifest says about input, labels and weights, and back from it."""
 
+import json
+
 import numpy as np
 
-from .._integer.program import (
-    IntegerProgram,
-    Preprocess,
-    ProgramShape,
-    expected_arrays,
-)
+from .._integer.program import IntegerProgram, Preprocess, expected_arrays
+from .._integer.shapes import shape_from_dict
 from ._manifest import BundleError
 
 __all__ = [
@@ -16,16 +14,17 @@ __all__ = [
     "describe_scales",
     "describe_weights",
     "read_classes",
+    "read_preprocess",
     "read_program",
     "read_shape",
 ]
 
 _LABEL_KINDS = "biufUO"
 # Far beyond any encoder: a damaged manifest shall not fill the memory.
-_MOST_DEPTH, _MOST_SIZE = 1000, 10**7
+_MOST_LAYERS, _MOST_SIZE = 10_000, 10**7
 
 
-def describe_input(program, X, card):
+def describe_input(program, X, card, given_shape=None):
     """Describe the windows that the program takes.
 
     Parameters
@@ -35,6 +34,8 @@ def describe_input(program, X, card):
         Windows of the calibration.
     card : WeightsCard or None
         Gives the sampling rate if no step knows it.
+    given_shape : tuple of (int, int) or None, default=None
+        Shape in which the pipeline takes a window, if it is not that of the program.
 
     Returns
     -------
@@ -45,6 +46,7 @@ def describe_input(program, X, card):
     strongest = np.abs(X).max(axis=(0, 2))
     return {
         "layout": "float32, channel by channel: (n_channels, n_times)",
+        "given_shape": None if given_shape is None else list(given_shape),
         "sfreq_hz": sfreq,
         "n_channels": before.n_channels_in,
         "n_times": shape.n_times,
@@ -96,18 +98,25 @@ def describe_classes(classes, probabilities=None):
     """
     classes = np.asarray(classes)
     values = classes.tolist()
-    if classes.dtype.kind not in _LABEL_KINDS or not all(
-        isinstance(value, str | int | float) for value in values
-    ):
+    if classes.dtype.kind not in _LABEL_KINDS or not all(map(_is_plain, values)):
         raise BundleError(
             f"labels of type {classes.dtype} cannot be written to the manifest; fit "
-            "the pipeline with texts or numbers as labels."
+            "the pipeline with texts that are Unicode, or finite numbers, as labels."
         )
     return {
         "dtype": "object" if classes.dtype == object else classes.dtype.str,
         "values": values,
         "probabilities": probabilities,
     }
+
+
+def _is_plain(value):
+    """Whether a label can be written to a JSON file."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, str | int | float)
 
 
 def read_classes(described):
@@ -157,7 +166,7 @@ def describe_weights(card):
 
 
 def read_shape(manifest):
-    """Make a ProgramShape of the manifest's "shape".
+    """Make a ProgramShape or ImageShape of the manifest's "shape".
 
     Raises
     ------
@@ -165,15 +174,24 @@ def read_shape(manifest):
         If it is none, or larger than any encoder.
     """
     try:
-        sizes = manifest["shape"].values()
-        if any(isinstance(v, int) and not 0 <= v <= _MOST_SIZE for v in sizes):
+        if any(not 0 <= size <= _MOST_SIZE for size in _numbers(manifest["shape"])):
             raise ValueError("a size is negative or too large")
-        shape = ProgramShape(**manifest["shape"])
-        if shape.depth > _MOST_DEPTH:
-            raise ValueError(f"depth={shape.depth} is too large")
-    except (TypeError, ValueError) as error:
+        shape = shape_from_dict(manifest["shape"])
+        if len(shape.trace_names()) > _MOST_LAYERS:
+            raise ValueError("it has too many layers")
+    except (TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"the shape in the manifest is damaged: {error}.") from error
     return shape
+
+
+def _numbers(fields):
+    """Yield the whole numbers of a dict, and of those in lists within."""
+    for value in fields.values():
+        if isinstance(value, int):
+            yield value
+        elif isinstance(value, list):
+            for entry in value[: _MOST_LAYERS + 1]:
+                yield from _numbers(entry)
 
 
 def read_program(manifest, plan, packed):
@@ -207,12 +225,12 @@ def read_program(manifest, plan, packed):
                 raise ValueError(f"the place of {name!r} does not fit its size")
             values = np.frombuffer(packed, dtype, n_values, offset).reshape(size)
             arrays[name] = values.astype(dtype.newbyteorder("="))
-            _check_constant(name, values)
+            _check_constant(name, values, shape)
         scales = manifest["scales"]
         return IntegerProgram(
             shape=shape,
             arrays=arrays,
-            preprocess=_read_preprocess(manifest["input"], shape),
+            preprocess=_preprocess(manifest["input"], shape),
             scales={name: np.asarray(s["step"]) for name, s in scales.items()},
             zeros={name: s["zero"] for name, s in scales.items()},
             classes=manifest["classes"]["values"],
@@ -224,7 +242,7 @@ def read_program(manifest, plan, packed):
         ) from error
 
 
-def _check_constant(name, values):
+def _check_constant(name, values, shape):
     """Refuse values with which the C program would leave its tables or divide by 0."""
     if name.endswith("shift") and not (1 <= values.min() and values.max() <= 62):
         raise ValueError(f"{name!r} is not between 1 and 62")
@@ -232,9 +250,25 @@ def _check_constant(name, values):
         raise ValueError(f"{name!r} is negative")
     if name == "exp_table" and values[0] == 0:
         raise ValueError(f"{name!r} starts with 0")
+    if name == "cells" and not (-1 <= values.min() <= values.max() < shape.n_channels):
+        raise ValueError(f"{name!r} names channels that do not exist")
 
 
-def _read_preprocess(contract, shape):
+def read_preprocess(contract, shape):
+    """Make a Preprocess of the manifest's "input".
+
+    Raises
+    ------
+    BundleError
+        If it is damaged.
+    """
+    try:
+        return _preprocess(contract, shape)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"the input in the manifest is damaged: {error}.") from error
+
+
+def _preprocess(contract, shape):
     filtering = contract["filter"] or {}
     if not 0 <= filtering.get("pad_length", 0) < shape.n_times:
         raise ValueError("the padding of the filter is not within the window")

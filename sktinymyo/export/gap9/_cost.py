@@ -3,9 +3,20 @@
 import math
 from dataclasses import dataclass
 
+from .._integer.image_program import ImageShape
 from .._integer.program import trace_names
+from ._image_cost import IMAGE_ORIGIN, image_counts, image_cycles
+from ._preprocess_cost import ORIGIN, preprocess_cycles
 
-__all__ = ["COEFFICIENTS", "OPERATING_POINTS", "CostEstimate", "LayerCost", "estimate"]
+__all__ = [
+    "COEFFICIENTS",
+    "OPERATING_POINTS",
+    "CostEstimate",
+    "LayerCost",
+    "digits",
+    "estimate",
+    "render_table",
+]
 
 # Share by which the cycles may be wrong. Two public results to which the coefficients
 # were not fitted come out 15 % and 22 % too low.
@@ -105,6 +116,7 @@ COEFFICIENTS = {
 CYCLES_ONCE = 0.45e6
 CYCLES_PER_LAYER = 5e3
 L3_BYTES_PER_CYCLE = 1.0
+L2_BYTES_PER_CYCLE = 8.0
 
 
 @dataclass(frozen=True)
@@ -119,7 +131,8 @@ class LayerCost:
         Multiplications with addition.
     cycles : dict of str to float
         Cycles of its parts: "linear", "attention", "gelu", "layer_norm", "softmax",
-        "add", "weights" (from L3) and "start".
+        "add", "weights" (from L3; of images from L2 too) and "start"; "filter" and
+        "quantise" of the preprocessing; "gather" and "vote" of images.
     """
 
     layer: str
@@ -133,8 +146,9 @@ class LayerCost:
 
     @property
     def kind(self):
-        """Name without the number of the block."""
-        return self.layer.rpartition(".")[2]
+        """Name without the number of the block; convolutions keep theirs."""
+        before, _, last = self.layer.rpartition(".")
+        return last if before != "layers" else self.layer
 
 
 @dataclass(frozen=True)
@@ -149,21 +163,53 @@ class CostEstimate:
         In the order of the network.
     error : float, default=0.25
         Share by which the cycles may be wrong, up or down.
+    n_images : int or None, default=None
+        Images of the window that a network for images classifies; None is an encoder.
+    once : float, default=450000
+        Cycles of the start of the program.
     """
 
     coefficients: str
     layers: list
     error: float = CYCLES_ERROR
+    n_images: int | None = None
+    once: float = CYCLES_ONCE
 
     @property
     def cycles(self):
         """Cycles of a window."""
-        return CYCLES_ONCE + sum(layer.total for layer in self.layers)
+        return self.once + sum(layer.total for layer in self.layers)
+
+    def of_one_image(self):
+        """Return the estimate for one of the images, without the start of the program.
+
+        What a device computes for every new sample; its filter and its quantisation
+        are those of one sample too.
+
+        Returns
+        -------
+        estimate : CostEstimate
+        """
+        share = 1 / self.n_images
+        layers = [
+            LayerCost(
+                layer.layer,
+                round(layer.macs * share),
+                {part: cycles * share for part, cycles in layer.cycles.items()},
+            )
+            for layer in self.layers
+        ]
+        return CostEstimate(self.coefficients, layers, self.error, once=0.0)
 
     @property
     def macs(self):
         """Multiplications of a window."""
         return sum(layer.macs for layer in self.layers)
+
+    @property
+    def has_preprocessing(self):
+        """Whether filter and quantisation of the window are among the layers."""
+        return self.layers[0].layer == "preprocess"
 
     def seconds(self, point):
         """Return the latency at an operating point, with its lower and upper end."""
@@ -184,7 +230,7 @@ class CostEstimate:
         sums = {}
         for layer in self.layers:
             sums[layer.kind] = sums.get(layer.kind, 0.0) + layer.total
-        return sums | {"start of the program": CYCLES_ONCE}
+        return sums | {"start of the program": self.once}
 
     def to_dict(self):
         """Return the estimate as plain dicts and numbers, for a JSON file."""
@@ -196,14 +242,21 @@ class CostEstimate:
                 "latency_s": dict(zip(_ENDS, map(_short, seconds), strict=True)),
                 "energy_mj": dict(zip(_ENDS, map(_short, energy), strict=True)),
             }
-        return {
+        fields = {
             "origin": COEFFICIENTS[self.coefficients].origin,
+            "preprocessing": ORIGIN if self.has_preprocessing else "not counted",
             "cycles": round(self.cycles),
             "cycles_error_share": self.error,
             "macs": self.macs,
             "operating_points": points,
             "cycles_by_layer": {x.layer: round(x.total) for x in self.layers},
         }
+        if self.n_images is not None:
+            fields["images"] = IMAGE_ORIGIN
+            image = self.of_one_image().to_dict()
+            names = ("cycles", "macs", "operating_points")
+            fields["of_one_image"] = {name: image[name] for name in names}
+        return fields
 
 
 _ENDS = ("value", "low", "high")
@@ -214,26 +267,26 @@ def _short(number):
     return float(f"{number:.4g}")
 
 
-def estimate(shape, coefficients="published", plan=None):
+def estimate(shape, coefficients="published", plan=None, preprocess=None):
     """Estimate the cost of a window.
 
     Parameters
     ----------
-    shape : ProgramShape
+    shape : ProgramShape or ImageShape
         Sizes of the network.
     coefficients : {"published", "optimised"}, default="published"
         "published" is what a deployment reached, "optimised" what the kernels reach
         when nothing else slows them.
     plan : MemoryPlan or None, default=None
-        Gives the bytes from L3; None: every weight once.
+        Gives the bytes from L3; None: every weight once, of images none, for they
+        stay.
+    preprocess : Preprocess or None, default=None
+        Map, filter and quantisation of the window are counted too; None: the network
+        alone, as in the published measurement.
 
     Returns
     -------
     estimate : CostEstimate
-
-    Notes
-    -----
-    The preprocessing is not counted; it is below 1 % of the network.
 
     Examples
     --------
@@ -249,12 +302,16 @@ def estimate(shape, coefficients="published", plan=None):
     """
     speeds = COEFFICIENTS[coefficients]
     streamed = _streamed_bytes(shape, plan)
-    counts = _counts(shape)
+    is_image = isinstance(shape, ImageShape)
+    counts = image_counts(shape) if is_image else _counts(shape)
     layers = []
+    if preprocess is not None:
+        before = preprocess_cycles(preprocess, shape)
+        layers.append(LayerCost("preprocess", 0, before))
     for name in trace_names(shape)[1:]:
-        kind = name.rpartition(".")[2]
         macs, cycles = 0, {}
-        for part, (count, n_in) in counts[kind].items():
+        found = counts[name if is_image else name.rpartition(".")[2]]
+        for part, (count, n_in) in found.items():
             if part == "linear":
                 macs += count
                 cycles[part] = count / speeds.linear_speed(n_in)
@@ -264,10 +321,14 @@ def estimate(shape, coefficients="published", plan=None):
                 cycles["attention"] += count / getattr(speeds, part)
             else:
                 cycles[part] = count * getattr(speeds, part)
+        cycles |= image_cycles(shape, name) if is_image else {}
         cycles["weights"] = streamed.get(name, 0) / L3_BYTES_PER_CYCLE
         cycles["start"] = CYCLES_PER_LAYER
-        layers.append(LayerCost(name, macs, cycles))
-    return CostEstimate(coefficients, layers)
+        n = shape.n_runs
+        cycles = {part: n * value for part, value in cycles.items()}
+        layers.append(LayerCost(name, n * macs, cycles))
+    n_images = shape.n_runs if is_image else None
+    return CostEstimate(coefficients, layers, n_images=n_images)
 
 
 def _counts(shape):
@@ -304,6 +365,8 @@ def _counts(shape):
 def _streamed_bytes(shape, plan):
     """Return the bytes that every layer brings from L3."""
     streamed = {}
+    if plan is None and isinstance(shape, ImageShape):
+        return streamed
     if plan is None:
         width, hidden = shape.embed_dim, shape.mlp_dim
         sizes = {
@@ -318,7 +381,11 @@ def _streamed_bytes(shape, plan):
         names = trace_names(shape)
         return {name: sizes.get(name.rpartition(".")[2], 0) for name in names}
     for step in plan.steps:
-        streamed[step.layer] = streamed.get(step.layer, 0) + step.moved["L3-L2"]
+        size = step.moved["L3-L2"]
+        if isinstance(shape, ImageShape):
+            # Their layers are so small that fetching the weights takes a part of it.
+            size += step.moved["L2-L1"] / L2_BYTES_PER_CYCLE
+        streamed[step.layer] = streamed.get(step.layer, 0) + size
     return streamed
 
 
@@ -376,17 +443,21 @@ def _render_points(estimates):
             seconds, energy = item.seconds(point), item.millijoules(point)
             lines.append(
                 f"{item.coefficients:<14}{point:>8}"
-                f"{_digits(seconds[0]) + ' s':>12}{_range(seconds):>19}"
-                f"{_digits(energy[0]) + ' mJ':>12}{_range(energy):>19}"
+                f"{digits(seconds[0]) + ' s':>12}{_range(seconds):>19}"
+                f"{digits(energy[0]) + ' mJ':>12}{_range(energy):>19}"
             )
+    if estimates[0].n_images is not None:
+        images = [item.of_one_image() for item in estimates]
+        lines += ["", f"Each of the {estimates[0].n_images} images of a window:"]
+        lines += _render_points(images)[1:]
     return lines
 
 
 def _range(values):
-    return f"{_digits(values[1])} - {_digits(values[2])}"
+    return f"{digits(values[1])} - {digits(values[2])}"
 
 
-def _digits(number):
+def digits(number):
     """Write three digits of a positive number."""
     decimals = max(0, 2 - math.floor(math.log10(number)))
     return f"{number:.{decimals}f}"

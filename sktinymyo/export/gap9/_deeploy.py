@@ -6,12 +6,12 @@ only: the graph is float32, for one window, pools by a product with a constant r
 has GELU in the tanh form.
 """
 
-from collections import Counter
-from types import SimpleNamespace
-
 import numpy as np
 
 from ..._optional import import_optional
+from ...engines._graph import GraphParts, GraphWriter
+from ...engines._network import NetworkWriter
+from .._onnx_images import write_maps
 
 __all__ = ["deeploy_graph"]
 
@@ -19,31 +19,13 @@ OPSET = 20
 _IR_VERSION = 9
 
 
-class _Container:
-    """Takes nodes and constants, and gives names that occur once."""
-
-    target_opset = OPSET
-
-    def __init__(self):
-        self.nodes, self.constants, self._seen = [], [], Counter()
-
-    def get_unique_variable_name(self, name):
-        self._seen[name] += 1
-        return f"{name}_{self._seen[name]}"
-
-    def get_unique_operator_name(self, name):
-        return self.get_unique_variable_name(f"{name}_node")
+class _Container(GraphParts):
+    """Writes GELU in the form that Deeploy knows."""
 
     def add_node(self, operator, inputs, outputs, *, name, **attributes):
-        from onnx import helper
-
         if operator == "Gelu":
             attributes["approximate"] = "tanh"
-        node = helper.make_node(operator, inputs, outputs, name=name, **attributes)
-        self.nodes.append(node)
-
-    def add_initializer(self, name, _type, _shape, tensor):
-        self.constants.append(tensor)
+        super().add_node(operator, inputs, outputs, name=name, **attributes)
 
 
 def deeploy_graph(model):
@@ -51,13 +33,14 @@ def deeploy_graph(model):
 
     Parameters
     ----------
-    model : ExportedModel
-        The pipeline; its filter and scaling are not part of the graph.
+    model : ExportedModel or ExportedImages
+        The pipeline; its filter, its scaling and its vote are not part of the graph.
 
     Returns
     -------
     graph : onnx.ModelProto
-        Input ``input`` (1, n_channels, n_times), output ``logits`` (1, n_classes).
+        Input ``input`` (1, n_channels, n_times), of images one image (1, 1, n_rows,
+        n_columns); output ``logits`` (1, n_classes).
 
     Raises
     ------
@@ -67,22 +50,15 @@ def deeploy_graph(model):
     onnx = import_optional("onnx", extra="export", purpose="the graph for Deeploy")
     from onnx import TensorProto, helper
 
-    from .._onnx_graph import GraphWriter
-    from .._onnx_tinymyo import _Network
-
-    container = _Container()
+    container = _Container(OPSET)
     graph = GraphWriter(container, container)
-    network = _Network(
-        graph,
-        SimpleNamespace(
-            config_=model.config,
-            module_=model.encoder,
-            n_channels_in_=model.n_channels,
-            n_times_in_=model.n_times,
-            _scale=None,
-        ),
-    )
-    embedding = network.pooled(network.tokens("input"), model.pooling)
+    if model.kind == "images":
+        size = (1, 1, *model.cells.shape)
+        embedding = write_maps(graph, "input", model.network)
+    else:
+        size = (1, model.n_channels, model.n_times)
+        network = NetworkWriter(graph, model.encoder, *size[1:])
+        embedding = network.pooled(network.tokens("input"), model.pooling)
     weight, bias = (
         array.astype(np.float32) for array in (model.head_weight, model.head_bias)
     )
@@ -90,7 +66,7 @@ def deeploy_graph(model):
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, size)
         for name, size in (
-            ("input", (1, model.n_channels, model.n_times)),
+            ("input", size),
             ("logits", (1, len(weight))),
         )
     ]

@@ -1,13 +1,13 @@
-"""From a fitted pipeline to a bundle, and to an estimate."""
+"""From a fitted pipeline to a bundle."""
 
 import json
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict
 
 import numpy as np
 
-from ..._validation import check_choice, check_number, check_truth
-from .._integer.program import ProgramShape
+from ..._validation import check_choice, check_truth
+from ...exceptions import BundleError, WindowsError
+from .._onnx_int8 import share_windows
 from ._bundle import N_LINKED, GAP9Bundle, check_target, write_bundle
 from ._checks import checksums
 from ._contract import (
@@ -16,19 +16,22 @@ from ._contract import (
     describe_scales,
     describe_weights,
 )
-from ._cost import COEFFICIENTS, OPERATING_POINTS, estimate, render_table
-from ._manifest import BundleError, Check
-from ._memory import MemoryPlan
-from ._plan import plan_program
+from ._cost import OPERATING_POINTS
+from ._estimate import check_memory, plan_pipeline
+from ._manifest import Check
 from ._readme import render_readme
-from ._report import plot_cost, plot_memory
+from ._tables import constant_bytes
 
-__all__ = ["GAP9Estimate", "estimate_gap9", "export_gap9"]
+__all__ = ["export_gap9"]
 
 _N_REFERENCE = 8
+# Of test windows, which are an estimate the better the more they are.
+_MOST_TESTED = 1000
 # Both graphs and the integers are compared on so many of the calibration windows.
 _MOST_COMPARED = 200
-_KB = 1024
+# Long windows of images are many runs each; fewer of them say as much.
+_MOST_IMAGES, _FEWEST_COMPARED = 20_000, 16
+_REFERENCES = ("calibration", "simulated")
 
 
 def export_gap9(
@@ -37,6 +40,9 @@ def export_gap9(
     X_calib,
     *,
     y_calib=None,
+    X_test=None,
+    y_test=None,
+    reference="calibration",
     profile="370MHz",
     l1_kb=100,
     l2_kb=1400,
@@ -50,21 +56,34 @@ def export_gap9(
 
     Parameters
     ----------
-    pipeline : TinyMyoClassifier or sklearn.pipeline.Pipeline
+    pipeline : TinyMyoClassifier, AllConvNetClassifier or sklearn.pipeline.Pipeline
         Fitted; of what :func:`sktinymyo.export.quantize.quantize` takes.
     path : str or path
         Folder to write, in a folder that exists.
     X_calib : array-like of shape (n_windows, n_channels, n_times) or \
             (n_windows, n_channels * n_times)
         Raw windows, as `pipeline` takes them: at least 8, better some hundred of all
-        gestures. Eight of them go into the bundle as examples.
+        gestures. Eight of them go into the bundle, unless `reference` says otherwise.
     y_calib : array-like of shape (n_windows,) or None, default=None
-        Their labels, for the accuracies in the manifest.
+        Their labels, for the accuracies in the manifest if there is no `X_test`. These
+        say whether the integers keep the answers of the floats; they are no estimate
+        for other windows, the less so if the pipeline was trained on these.
+    X_test : array-like of the form of X_calib, or None, default=None
+        Windows of recordings that neither training nor calibration saw, on which the
+        integers and the int8 graph are compared with floats; at most 1,000 of them,
+        spread evenly. None compares on windows of the calibration.
+    y_test : array-like of shape (n_windows,) or None, default=None
+        Labels of `X_test`, for the accuracies in the manifest.
+    reference : {"calibration", "simulated"}, default="calibration"
+        Which eight windows the bundle holds to be checked with. "calibration" takes
+        those that are most like what the device will see. They are recordings of a
+        person: whoever gets the bundle gets them. "simulated" takes noise with the
+        mean and the spread of every channel, and no recording leaves your machine.
     profile : {"370MHz", "240MHz", "150MHz"}, default="370MHz"
         Operating point of the report. The manifest has the estimates of all.
     l1_kb, l2_kb : int, default=100, 1400
         Memory that the program may take, in units of 1024 bytes: what 128 KB and
-        1.5 MB leave beside stacks and code.
+        1.5 MB leave beside stacks, code and the SDK.
     overwrite : bool, default=False
         Replace a bundle that is there. Any other folder is refused.
     verify : bool, default=True
@@ -112,23 +131,37 @@ def export_gap9(
     check_choice("profile", profile, OPERATING_POINTS)
     check_truth("overwrite", overwrite)
     check_truth("verify", verify)
-    _check_memory(l1_kb, l2_kb)
+    check_choice("reference", reference, _REFERENCES)
+    check_memory(l1_kb, l2_kb)
+    if y_test is not None and X_test is None:
+        raise ValueError(
+            "y_test was given without X_test, the windows that it labels; pass both, "
+            "or y_calib for the labels of X_calib."
+        )
     _require_packages()
     path = check_target(path, overwrite=overwrite)
 
-    # Whether it fits does not depend on the windows, and is known at once.
-    plan = plan_program(_read_shape(pipeline), l1_kb * _KB, l2_kb * _KB)
-    from ..quantize import quantize
+    from .._pipeline import read_pipeline
+    from ..quantize import as_labels, as_raw_windows, quantize
 
+    # Whether it fits does not depend on the windows, and is known at once;
+    # so is whether the labels can be written.
+    model = read_pipeline(pipeline)
+    describe_classes(model.classes)
+    estimate = plan_pipeline(model, l1_kb, l2_kb, profile)
+    if X_test is not None:
+        X_test = as_raw_windows("X_test", X_test, model)
+        y_test = as_labels("y_test", y_test, len(X_test))
+        if not len(X_test):
+            raise WindowsError(
+                "X_test holds no windows; pass some, or leave it out to compare on "
+                "windows of X_calib."
+            )
     quantized = quantize(pipeline, X_calib, y_calib=y_calib)
-    export = _Export(pipeline, quantized, plan, X_calib, y_calib, profile, verify)
+    export = _Export(pipeline, quantized, estimate, reference, verify)
+    export.set_windows(X_calib, y_calib, X_test, y_test)
     write_bundle(path, export.fill, overwrite=overwrite)
     return GAP9Bundle(path)
-
-
-def _check_memory(l1_kb, l2_kb):
-    for name, value in (("l1_kb", l1_kb), ("l2_kb", l2_kb)):
-        check_number(name, value, minimum=1, integer=True)
 
 
 def _require_packages():
@@ -138,25 +171,43 @@ def _require_packages():
         import_optional(package, extra="export", purpose="export_gap9")
 
 
-def _read_shape(pipeline):
-    from .._integer.lowering import shape_of
-    from .._pipeline import read_pipeline
-
-    return shape_of(read_pipeline(pipeline))
-
-
 class _Export:
     """Everything that goes into a bundle."""
 
-    def __init__(self, pipeline, quantized, plan, X_calib, y_calib, profile, verify):
-        self.pipeline, self.quantized, self.plan = pipeline, quantized, plan
+    def __init__(self, pipeline, quantized, estimate, reference, verify):
+        self.pipeline, self.quantized = pipeline, quantized
+        self.estimate, self.plan = estimate, estimate.plan
         self.model, self.program = quantized.model, quantized.program
+        self.checks = []
+        self.source, self.verify = reference, verify
+
+    def set_windows(self, X_calib, y_calib, X_test, y_test):
+        """Take the windows of the calibration, and choose those that are compared."""
         self.given = np.asarray(X_calib)
-        self.labels = None if y_calib is None else np.asarray(y_calib)
-        self.profile, self.verify = profile, verify
         size = self.program.preprocess.n_channels_in, self.program.shape.n_times
         self.windows = self.given.reshape(len(self.given), *size)
-        self.checks = []
+        if self.source == "simulated":
+            windows = _simulated(self.windows, _N_REFERENCE)
+        else:
+            windows = self.windows[_spread(len(self.windows), _N_REFERENCE)]
+        self.reference = np.ascontiguousarray(windows, dtype=np.float32)
+
+        n_images = self.program.shape.n_runs
+        most = max(_MOST_IMAGES // n_images, _FEWEST_COMPARED)
+        self.calibration = self.given[
+            _spread(len(self.given), min(_MOST_COMPARED, most))
+        ]
+        if X_test is None:
+            X_test, y_test, most = self.given, y_calib, min(_MOST_COMPARED, most)
+        else:
+            X_test = X_test.reshape(-1, *self.given.shape[1:])
+            most = min(_MOST_TESTED, most)
+        some = _spread(len(X_test), most)
+        self.tested_on = X_test[some]
+        self.tested_labels = None if y_test is None else np.asarray(y_test)[some]
+        self.held_out = not share_windows(
+            self.given.astype(np.float32), X_test.astype(np.float32)
+        )
 
     def fill(self, folder):
         """Write all files but the manifest, and return the manifest's content."""
@@ -168,21 +219,24 @@ class _Export:
             "created_by": _created_by(),
             "steps": list(self.model.steps),
             "shape": asdict(self.program.shape),
-            "input": describe_input(self.program, self.windows, self.model.card),
+            "input": describe_input(
+                self.program, self.windows, self.model.card, self.model.given_shape
+            ),
             "classes": classes,
             "scales": describe_scales(self.program),
             "plan": _summary(self.plan),
-            "estimates": {"operating_point": self.profile}
-            | {name: item.to_dict() for name, item in _estimates(self.plan).items()},
+            "estimates": {"operating_point": self.estimate.profile}
+            | self.estimate.to_dict(),
             "weights": describe_weights(self.model.card),
+            "reference": {"n_windows": len(self.reference), "source": self.source},
         }
-        chosen = self._write_reference(folder)
-        self._write_graphs(folder, chosen)
-        self._write_deeploy(folder, chosen)
+        self._write_reference(folder)
+        self._write_graphs(folder)
+        self._write_deeploy(folder)
         self._write_sources(folder)
         plan = json.dumps(self.plan.to_dict(), indent=1)
         (folder / "plan.json").write_text(plan + "\n", encoding="utf-8")
-        readme = render_readme(content, self.plan, len(chosen))
+        readme = render_readme(content, self.plan)
         (folder / "README.md").write_text(readme, encoding="utf-8")
         content["checks"] = [asdict(check) for check in self._check(folder, content)]
         return content
@@ -194,31 +248,29 @@ class _Export:
     def _note(self, name, detail, status="passed"):
         self.checks.append(Check(name, status, detail))
 
-    def _some(self, most):
-        """Return indices of calibration windows, spread over all of them."""
-        n = len(self.windows)
-        return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
-
     def _compare_integers(self):
         """Note how far the integers are from the float pipeline."""
-        some = self._some(_MOST_COMPARED)
-        labels = None if self.labels is None else self.labels[some]
-        report = self.quantized.report(self.windows[some], labels)
+        labels = self.tested_labels
+        report = self.quantized.report(self.tested_on, labels)
         words = f"{report.agreement:.1%} of {report.n_windows} labels as in float"
         if labels is not None:
-            words += (
-                f"; accuracy on these calibration windows {report.accuracy_float:.3f} "
-                f"in float, {report.accuracy_integer:.3f} in integers"
+            which = (
+                "these windows, which the calibration did not see,"
+                if self.held_out
+                else "these calibration windows (no estimate for others)"
             )
-            n_missing = len(set(self.program_classes()) - set(self.labels.tolist()))
+            words += (
+                f"; accuracy on {which} {report.accuracy_float:.3f} in float, "
+                f"{report.accuracy_integer:.3f} in integers"
+            )
+            n_missing = len(set(self.program_classes()) - set(labels.tolist()))
             if n_missing:
                 words += f"; {n_missing} classes are not among them"
         self._note("integers beside float", words)
 
     def _write_reference(self, folder):
-        """Write windows, results and checksums; return which windows."""
-        some = self._some(_N_REFERENCE)
-        windows = np.ascontiguousarray(self.windows[some], dtype=np.float32)
+        """Write windows, results and checksums."""
+        windows = self.reference
         q_input = self.quantized.quantize_windows(windows)
         logits, crc = checksums(self.program, q_input)
         (folder / "ref").mkdir()
@@ -228,33 +280,52 @@ class _Export:
         self.vectors = q_input[:N_LINKED], logits[:N_LINKED]
         text = json.dumps(crc, indent=1)
         (folder / "ref" / "crc.json").write_text(text + "\n", encoding="utf-8")
-        return some
 
-    def _write_graphs(self, folder, chosen):
+    def _write_graphs(self, folder):
         """Write both graphs of onnxruntime, and what the first answers."""
         from .._onnx_session import make_session, run_graph
-        from ..onnx import quantize_onnx, read_quantization, read_report, to_onnx
+        from ..onnx import (
+            ExportError,
+            quantize_onnx,
+            read_quantization,
+            read_report,
+            to_onnx,
+        )
 
-        some = self._some(_MOST_COMPARED)
-        labels = None if self.labels is None else self.labels[some]
-        given = self.given[some]
-        graph = to_onnx(self.pipeline, given, path=folder / "model_fp32.onnx")
+        try:
+            graph = to_onnx(
+                self.pipeline, self.calibration, path=folder / "model_fp32.onnx"
+            )
+        except ExportError as error:
+            raise BundleError(
+                f"nothing was written, for a check failed: {error.finding} A bundle "
+                "holds only graphs that agree. Leave out windows of X_calib that are "
+                "far stronger than the others, or write the graph alone with "
+                "to_onnx(..., tolerance=...)."
+            ) from error
         report = read_report(graph)
         self._note(
             "model_fp32.onnx beside the pipeline",
             f"{report.n_windows} windows, largest difference "
             f"{report.max_difference:.1e}",
         )
-        scores = run_graph(make_session(graph), self.given[chosen])[1]
+        windows = self.reference.reshape(-1, *self.given.shape[1:])
+        scores = run_graph(make_session(graph), windows)[1]
         scores = np.asarray(scores, dtype=np.float32)
         np.save(folder / "ref" / "scores.npy", scores, allow_pickle=False)
         small = quantize_onnx(
-            graph, given, y_test=labels, path=folder / "model_int8.onnx"
+            graph,
+            self.calibration,
+            X_test=self.tested_on,
+            y_test=self.tested_labels,
+            path=folder / "model_int8.onnx",
         )
-        self._note("model_int8.onnx beside float", str(read_quantization(small)))
+        words = str(read_quantization(small))
+        self._note("model_int8.onnx beside float", words)
 
-    def _write_deeploy(self, folder, chosen):
+    def _write_deeploy(self, folder):
         from .._integer.comparison import scaled_windows
+        from .._integer.image_calibration import images_of
         from .._integer.preprocess import preprocess_windows
         from .._onnx_session import make_session, run_graph
         from ._deeploy import deeploy_graph
@@ -262,8 +333,10 @@ class _Export:
         (folder / "deeploy").mkdir()
         graph = deeploy_graph(self.model)
         (folder / "deeploy" / "network.onnx").write_bytes(graph.SerializeToString())
-        raw = self.windows[chosen[:1]]
+        raw = self.reference[:1]
         windows = scaled_windows(self.model, preprocess_windows(self.program, raw))
+        if self.model.kind == "images":
+            windows = images_of(self.model, windows[:, :, -1:])
         logits = run_graph(make_session(graph), windows)[0]
         np.savez(folder / "deeploy" / "inputs.npz", input=windows)
         np.savez(folder / "deeploy" / "outputs.npz", output=logits)
@@ -295,6 +368,20 @@ class _Export:
         return self.checks + checks
 
 
+def _spread(n, most):
+    """Return at most so many of n indices, spread evenly."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
+
+
+def _simulated(windows, n):
+    """Return noise with the mean and the spread of every channel, weak to strong."""
+    rng = np.random.default_rng(0)
+    center = windows.mean(axis=(0, 2))[:, np.newaxis]
+    spread = windows.std(axis=(0, 2))[:, np.newaxis]
+    strength = np.geomspace(0.3, 3.0, n)[:, np.newaxis, np.newaxis]
+    return center + spread * strength * rng.normal(size=(n, *windows.shape[1:]))
+
+
 def _created_by():
     from ... import __version__
 
@@ -302,159 +389,18 @@ def _created_by():
 
 
 def _summary(plan):
-    parameters = [s.parameters for s in plan.steps if s.kind == "attention"]
-    resident = all(p["key_block"] == p["token_count"] for p in parameters)
-    return {
+    summary = {
         "peak_bytes": plan.peak,
+        "constant_bytes": constant_bytes(plan, N_LINKED),
         "arena_bytes": {"L1": plan.l1_bytes, "L2": plan.l2_bytes},
         "lower_bound_bytes": plan.lower_bound,
         "gap_bytes": plan.gap,
         "moved_bytes_per_window": plan.moved(),
         "steps": len(plan.steps),
         "slabs": len(plan.transfers),
-        "keys_and_values_stay_in_l1": resident,
     }
-
-
-def _estimates(plan):
-    return {name: estimate(plan.shape, name, plan) for name in COEFFICIENTS}
-
-
-@dataclass(frozen=True)
-class GAP9Estimate:
-    """Memory, time and energy of a network; ``str(estimate)`` is a table.
-
-    Parameters
-    ----------
-    plan : MemoryPlan
-        Where everything lies.
-    profile : {"370MHz", "240MHz", "150MHz"}
-        Operating point of the table and the figure.
-
-    Examples
-    --------
-    >>> from sktinymyo.export._integer.program import ProgramShape
-    >>> from sktinymyo.export.gap9 import estimate_gap9
-    >>> shape = ProgramShape(
-    ...     n_channels=8, n_times=200, patch_size=20, n_patches=10, embed_dim=96,
-    ...     n_heads=3, head_dim=32, mlp_dim=384, depth=3, n_classes=6, table_length=10,
-    ... )
-    >>> print(estimate_gap9(shape))
-    layer   ...
-    all     ...
-    published       370MHz ...
-    """
-
-    plan: MemoryPlan
-    profile: str = "370MHz"
-
-    @cached_property
-    def estimates(self):
-        """CostEstimate by name of the coefficients."""
-        return _estimates(self.plan)
-
-    def table(self, *, per_layer=False):
-        """Return the estimates as a table.
-
-        Parameters
-        ----------
-        per_layer : bool, default=False
-            A line for every layer, in place of the sum over the blocks.
-
-        Returns
-        -------
-        table : str
-        """
-        items = list(self.estimates.values())
-        return render_table(items, self.profile, per_layer=per_layer)
-
-    def plot(self, axes=None):
-        """Draw the time of the layers as bars.
-
-        Parameters
-        ----------
-        axes : sequence of 2 matplotlib Axes or None, default=None
-            None makes a figure.
-
-        Returns
-        -------
-        figure : matplotlib.figure.Figure
-        """
-        return plot_cost(list(self.estimates.values()), self.profile, axes)
-
-    def plot_memory(self, axes=None):
-        """Draw what lies in L2 and L1 over the steps of the network.
-
-        Parameters
-        ----------
-        axes : sequence of 2 matplotlib Axes or None, default=None
-            None makes a figure.
-
-        Returns
-        -------
-        figure : matplotlib.figure.Figure
-        """
-        return plot_memory(self.plan, axes)
-
-    def to_dict(self):
-        """Return the estimates as plain dicts and numbers.
-
-        Returns
-        -------
-        estimates : dict of str to dict
-            By name of the coefficients.
-        """
-        return {name: item.to_dict() for name, item in self.estimates.items()}
-
-    def __str__(self):
-        return self.table()
-
-
-def estimate_gap9(pipeline_or_shape, *, profile="370MHz", l1_kb=100, l2_kb=1400):
-    """Estimate memory, time and energy of a network on a GAP9.
-
-    Never measured: a model of the cycles, 25 % off in either direction, with two sets
-    of coefficients. "published" reproduces the 0.785 s that were published for
-    TinyMyo, without the residual additions that this deployment left out;
-    "optimised" is what the kernels reach in a simulator.
-
-    Parameters
-    ----------
-    pipeline_or_shape : fitted pipeline or ProgramShape
-        The network.
-    profile : {"370MHz", "240MHz", "150MHz"}, default="370MHz"
-        Operating point of the table and the figure.
-    l1_kb, l2_kb : int, default=100, 1400
-        Memory that the program may take, in units of 1024 bytes.
-
-    Returns
-    -------
-    estimate : GAP9Estimate
-        Print it, or see its ``estimates``, ``plan``, ``table()``, ``plot()``.
-
-    Raises
-    ------
-    UnsupportedStepError
-        If steps of the pipeline have no integer form.
-    PlanError
-        If the network does not fit the memory.
-
-    Examples
-    --------
-    >>> from sktinymyo.export._integer.program import ProgramShape
-    >>> from sktinymyo.export.gap9 import estimate_gap9
-    >>> shape = ProgramShape(
-    ...     n_channels=8, n_times=1000, patch_size=20, n_patches=50, embed_dim=192,
-    ...     n_heads=3, head_dim=64, mlp_dim=768, depth=8, n_classes=6, table_length=50,
-    ... )
-    >>> seconds, low, high = estimate_gap9(shape).estimates["published"].seconds(
-    ...     "370MHz")
-    >>> round(low, 1), round(high, 1)
-    (0.6, 1.0)
-    """
-    check_choice("profile", profile, OPERATING_POINTS)
-    _check_memory(l1_kb, l2_kb)
-    shape = pipeline_or_shape
-    if not isinstance(shape, ProgramShape):
-        shape = _read_shape(shape)
-    return GAP9Estimate(plan_program(shape, l1_kb * _KB, l2_kb * _KB), profile)
+    attention = [s.parameters for s in plan.steps if s.kind == "attention"]
+    if not attention:
+        return summary | {"layers_from_l3_for_every_image": plan.streamed_layers()}
+    resident = all(p["key_block"] == p["token_count"] for p in attention)
+    return summary | {"keys_and_values_stay_in_l1": resident}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ._makefile import PROGRAM_SOURCES, RISCV_FLAGS, STRICT_FLAGS
+from ...exceptions import BuildError
+from ._makefile import RISCV_FLAGS, STRICT_FLAGS
 
 __all__ = [
     "MACHINES",
@@ -41,10 +42,6 @@ _PACKAGES = {
 }
 # Peaks and checksums are written to standard error, and so are complaints.
 _WORDS_OF_TRACE = ("crc", "peak")
-
-
-class BuildError(RuntimeError):
-    """The program could not be compiled or did not run; the message has the output."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,7 @@ def build_program(
     flags += ["-DNET_TRACE"] if trace else []
     flags += ["-DNET_THREADS", "-pthread"] if threads else []
     flags += [f"-DNET_CORES={cores}"] if cores is not None else []
-    files = [str(sources / name) for name in (*PROGRAM_SOURCES, needs.layer)]
+    files = [str(sources / name) for name in (*_program_sources(sources), needs.layer)]
     command = [_compiler(machine), *flags, *options, "-o", str(output), *files]
     _call(command, "the compiler refused", timeout=600)
     return Path(output)
@@ -198,6 +195,12 @@ def run_program(
     return HostRun(logits.reshape(len(windows), -1 if logits.size else 0), crc, peaks)
 
 
+def _program_sources(folder):
+    """List the C files of a network: all but the machines' layers and the examples."""
+    names = sorted(path.name for path in folder.glob("*.c"))
+    return [n for n in names if not n.startswith("hal_") and n != "vectors.c"]
+
+
 def _compiler(machine):
     """Return the path of the first compiler that is installed, or None."""
     found = (shutil.which(name) for name in MACHINES[machine].compilers)
@@ -217,6 +220,11 @@ def _call(command, complaint, *, timeout, data=None):
         done = subprocess.run(
             command, input=data, capture_output=True, timeout=timeout, check=False
         )
+    # Such as a folder for temporary files from which nothing may be started.
+    except OSError as error:
+        raise BuildError(
+            f"{complaint}: {command[0]} does not start ({error})."
+        ) from error
     except subprocess.TimeoutExpired:
         raise BuildError(
             f"{complaint}: {command[0]} took longer than {timeout:g} s."

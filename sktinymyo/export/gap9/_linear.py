@@ -134,13 +134,17 @@ class LinearLayer:
             slabs.append(pieces)
         return slabs
 
-    def fetched(self, slab, out_tile):
-        """Return the bytes of tokens and constants that go from L2 to L1."""
+    def fetched(self, slab, out_tile, row_tile):
+        """Return the bytes of inputs and constants that go from L2 to L1."""
         n_tiles = sum(
             len(pieces_of(count, out_tile)) for _, count in pieces_of(self.n_out, slab)
         )
-        tokens = self.token_count * self.n_in * self.in_bytes * n_tiles
-        return tokens + self.n_out * sum(self.channel_bytes.values())
+        inputs = self.input_bytes(row_tile) * n_tiles
+        return inputs + self.n_out * sum(self.channel_bytes.values())
+
+    def input_bytes(self, row_tile):
+        """Return the bytes of inputs that one pass over all tokens brings to L1."""
+        return self.token_count * self.n_in * self.in_bytes
 
     @property
     def stored(self):

@@ -1,6 +1,12 @@
 """The Makefile of a bundle."""
 
-__all__ = ["MAKEFILE", "PROGRAM_SOURCES", "RISCV_FLAGS", "STRICT_FLAGS"]
+__all__ = [
+    "IMAGE_SOURCES",
+    "PROGRAM_SOURCES",
+    "RISCV_FLAGS",
+    "STRICT_FLAGS",
+    "render_makefile",
+]
 
 STRICT_FLAGS = (
     "-std=c99",
@@ -21,19 +27,33 @@ RISCV_FLAGS = (
     "-Wl,--defsym=__flash_size=0x8000000,--defsym=__ram_size=0x8000000",
 )
 
-# All but the machine's layer.
-PROGRAM_SOURCES = (
+_COMMON_SOURCES = (
     "net.c",
     "main.c",
     "engine.c",
     "memory.c",
     "steps_linear.c",
-    "steps_attention.c",
-    "steps_rows.c",
+    "steps_pool.c",
     "kernels.c",
     "product.c",
     "preprocess.c",
     "trace.c",
+)
+# All but the machine's layer, of an encoder and of a network for images.
+PROGRAM_SOURCES = (
+    *_COMMON_SOURCES,
+    "steps_tokens.c",
+    "steps_attention.c",
+    "steps_norm.c",
+    "window_tokens.c",
+    "trace_tokens.c",
+)
+IMAGE_SOURCES = (
+    *_COMMON_SOURCES,
+    "steps_convolution.c",
+    "window_images.c",
+    "vote.c",
+    "trace_images.c",
 )
 
 
@@ -43,7 +63,22 @@ def _wrapped(names):
     return " \\\n\t".join(" ".join(f"src/{n}" for n in line) for line in lines)
 
 
-MAKEFILE = f"""# host      for this machine
+def render_makefile(sources):
+    """Write the Makefile of a bundle.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Names of the C files, but for the machine's layer.
+
+    Returns
+    -------
+    text : str
+    """
+    return _TEXT.replace("@SOURCES@", _wrapped(sources))
+
+
+_TEXT = f"""# host      for this machine
 # sanitize  the same with checks of every access
 # threads   the same with threads for the cores of the chip
 # qemu      RV32IMC, for qemu-riscv32
@@ -54,7 +89,7 @@ MAKEFILE = f"""# host      for this machine
 STRICT = {" ".join(STRICT_FLAGS)}
 RISCV = {" ".join(RISCV_FLAGS)}
 OPTIONS =
-SOURCES = {_wrapped(PROGRAM_SOURCES)}
+SOURCES = @SOURCES@
 
 host: build/net
 sanitize: build/net-sanitize

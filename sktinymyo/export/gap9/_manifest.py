@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ...exceptions import SktinymyoError
+from ...exceptions import BundleError
 
 __all__ = [
     "BUILD_FOLDER",
@@ -16,6 +16,7 @@ __all__ = [
     "BundleError",
     "Check",
     "check_files",
+    "digest",
     "hash_files",
     "list_files",
     "read_manifest",
@@ -42,10 +43,6 @@ _SECTIONS = {
     "checks": list,
     "files": dict,
 }
-
-
-class BundleError(SktinymyoError, ValueError):
-    """A folder is not a bundle, or a bundle is damaged."""
 
 
 @dataclass(frozen=True)
@@ -167,9 +164,25 @@ def write_manifest(folder, content):
     """
     manifest = {"format": FORMAT, "schema_version": SCHEMA_VERSION}
     manifest |= content | {"files": hash_files(folder)}
+    manifest["sha256"] = digest(manifest)
     text = json.dumps(manifest, indent=1, allow_nan=False, ensure_ascii=False)
     (Path(folder) / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return manifest
+
+
+def digest(manifest):
+    """Return the sha256 of a manifest, without its own entry "sha256".
+
+    Parameters
+    ----------
+    manifest : dict
+
+    Returns
+    -------
+    sha256 : str
+    """
+    content = {name: value for name, value in manifest.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def list_files(folder):
@@ -236,11 +249,14 @@ def check_files(folder, manifest):
     Returns
     -------
     problems : list of str
-        Every file that is missing, changed or not in the manifest.
+        Every file that is missing, changed or not in the manifest, which may itself
+        have been changed.
     """
     known = manifest["files"]
     there = list_files(folder)
     problems = [f"{name} is missing" for name in known if name not in there]
+    if manifest.get("sha256") != digest(manifest):
+        problems.append(f"{MANIFEST} was changed")
     for name in there:
         if name not in known:
             problems.append(f"{name} is not in the manifest")

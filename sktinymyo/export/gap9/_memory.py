@@ -8,11 +8,13 @@ anew. All offsets are multiples of 16 bytes.
 
 * Once, before the first window: every array of :attr:`MemoryPlan.resident` is copied
   from L3 to its buffer in L2.
-* For every window, the steps run in the order of their index. Before the first window
-  transfer 0 is started; whoever starts to use transfer i first waits for it, then
-  starts transfer i + 1 (into the other slab buffer), then computes. Transfer i always
-  goes to the buffer ``slab{i % 2}``.
-* Every matrix of activations is stored row by row, a row being a token.
+* For every window (of images: for every voting image) the steps run in the order of
+  their index. Before the first step transfer 0 is started; whoever starts to use
+  transfer i first waits for it, then starts transfer i + 1 (into the other slab
+  buffer), then computes. Transfer i always goes to the buffer ``slab{i % 2}``.
+* Every matrix of activations is stored row by row, a row being a token, but for the
+  values of a head: these are stored transposed, a row being one of the head's columns
+  over all tokens, so that the sum over the keys reads neighbouring bytes.
 
 A linear step (patch, attention_inputs, projection, hidden, output, head) is::
 
@@ -24,19 +26,20 @@ Ends are clipped: the last slab, the last tile of channels and the last tile of 
 may be shorter. In a slab the rows of weights start at ``slab_weight``, the constants of
 the output channels at ``slab_bias``, ``slab_multiplier`` and ``slab_shift`` (and the
 table of GELU at ``slab_table``), all in bytes from the start of the slab buffer and the
-same for every slab of the step.
+same for every slab of the step. A step whose parameters have ``stays`` has no slabs:
+its constants are in buffers of their names in L2, for good.
+
+A convolution is a linear step whose rows are the cells of its output. L1 holds the rows
+of the map that a tile needs ("map"), and what every cell of the tile looks at, laid out
+from there ("input").
 """
 
 from dataclasses import asdict, dataclass, field
 
-from ...exceptions import SktinymyoError
-from .._integer.program import ProgramShape
+from ...exceptions import PlanError
+from .._integer.shapes import shape_from_dict
 
 __all__ = ["Buffer", "MemoryPlan", "Piece", "PlanError", "Step", "Transfer"]
-
-
-class PlanError(SktinymyoError, ValueError):
-    """A network does not fit the memory; the message names what is too large."""
 
 
 @dataclass(frozen=True)
@@ -123,13 +126,13 @@ class Step:
         Place in the order of all steps.
     kind : str
         "patch", "layer_norm", "attention_inputs", "attention", "projection",
-        "hidden", "output", "pool" or "head".
+        "hidden", "output", "convolution", "pool" or "head".
     layer : str
         Name of the layer in a trace, such as "blocks.0.query".
     parameters : dict of str to int
         Sizes, tiles and places. All linear steps have token_start, token_count, n_in,
-        n_out, row_tile, out_tile, slab, slab_weight, slab_bias, slab_multiplier,
-        slab_shift, first_transfer and n_transfers.
+        n_out, row_tile, out_tile, slab, first_transfer and n_transfers; besides
+        slab_weight, slab_bias, slab_multiplier and slab_shift, or stays.
     buffers : dict of str to str
         Role ("input", "output", "skip", "query", ...) to the name of the buffer.
     l1 : dict of str to (int, int)
@@ -159,10 +162,10 @@ class MemoryPlan:
 
     Parameters
     ----------
-    shape : ProgramShape
+    shape : ProgramShape or ImageShape
         Sizes of the network.
     l1_bytes, l2_bytes : int
-        Sizes of the arenas that were allowed.
+        Memory that the program may take: the arenas, and in L2 its tables too.
     buffers : list of Buffer
         Places in L2.
     steps : list of Step
@@ -179,7 +182,7 @@ class MemoryPlan:
         of these buffers can take less of L2.
     """
 
-    shape: ProgramShape
+    shape: object
     l1_bytes: int
     l2_bytes: int
     buffers: list
@@ -219,10 +222,15 @@ class MemoryPlan:
                 return buffer
         raise KeyError(name)
 
+    def streamed_layers(self):
+        """List the layers whose constants come from L3 in every run."""
+        return list(dict.fromkeys(self.steps[t.step].layer for t in self.transfers))
+
     def moved(self):
-        """Return the bytes moved between levels for one window."""
+        """Return the bytes moved between levels for one window, by all its runs."""
         names = ("L3-L2", "L2-L1", "L1-L2")
-        return {name: sum(step.moved[name] for step in self.steps) for name in names}
+        once = {name: sum(step.moved[name] for step in self.steps) for name in names}
+        return {name: size * self.shape.n_runs for name, size in once.items()}
 
     def to_dict(self):
         """Return the plan as plain lists, dicts and numbers, for a JSON file."""
@@ -252,7 +260,7 @@ class MemoryPlan:
             for step in fields["steps"]
         ]
         return cls(
-            shape=ProgramShape(**fields["shape"]),
+            shape=shape_from_dict(fields["shape"]),
             l1_bytes=fields["arena_bytes"]["L1"],
             l2_bytes=fields["arena_bytes"]["L2"],
             buffers=[Buffer(**buffer) for buffer in fields["buffers"]],

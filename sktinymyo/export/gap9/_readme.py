@@ -1,5 +1,10 @@
 """The README of a bundle."""
 
+import json
+import re
+
+from .._integer.image_program import ImageShape
+
 __all__ = ["render_readme"]
 
 _TEXT = """\
@@ -25,12 +30,11 @@ cover every other file.
 windows that the export was calibrated with; other amplifications need another export.
 {preprocessing}
 
-`ref/` holds {n_reference} of these windows: recordings of a person, if the calibration
-was. Treat them so.
+{reference}
 
 ## Output
 
-One int32 logit for each label, in units of 2^-16; the label is the first of the
+{output}; the label is the first of the
 largest: {classes}.
 
 ## Memory
@@ -60,8 +64,28 @@ labels = bundle.predict(windows)
 {notice}
 """
 
+_OUTPUT = {
+    "tokens": "One int32 logit for each label, in units of 2^-16",
+    "images": "Every voting sample of a window is an image and one run of the network. "
+    "One int32 score of\nthe vote for each label, in units of 2^-30",
+}
+_REFERENCE = {
+    "calibration": "`ref/`, `deeploy/` and `src/vectors.c` hold {} of the windows of "
+    "the calibration:\nrecordings of a person, if these were. Treat them so.",
+    "simulated": "`ref/`, `deeploy/` and `src/vectors.c` hold {} simulated windows, no "
+    "recordings.",
+}
 
-def render_readme(manifest, plan, n_reference):
+
+def _label(value):
+    """Quote a label so that nothing in it is read as Markdown, and on one line."""
+    text = str(value)
+    text = text if text.isprintable() else json.dumps(text)
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
+
+
+def render_readme(manifest, plan):
     """Write the README of a bundle.
 
     Parameters
@@ -69,14 +93,14 @@ def render_readme(manifest, plan, n_reference):
     manifest : dict
         Content of the manifest.
     plan : MemoryPlan
-    n_reference : int
-        Windows in ``ref/``.
 
     Returns
     -------
     text : str
     """
     contract, shape = manifest["input"], manifest["shape"]
+    is_image = isinstance(plan.shape, ImageShape)
+    reference = manifest["reference"]
     rate = contract["sfreq_hz"]
     filtering = contract["filter"]
     steps = []
@@ -94,8 +118,9 @@ def render_readme(manifest, plan, n_reference):
         n_times=contract["n_times"],
         rate="rate not stated" if rate is None else f"{rate:g} Hz",
         preprocessing=f"The program {', then '.join(steps)}.",
-        n_reference=n_reference,
-        classes=", ".join(f"`{value}`" for value in manifest["classes"]["values"]),
+        output=_OUTPUT["images" if is_image else "tokens"],
+        reference=_REFERENCE[reference["source"]].format(reference["n_windows"]),
+        classes=", ".join(map(_label, manifest["classes"]["values"])),
         l1=peak["L1"],
         l2=peak["L2"],
         l3=peak["L3"],

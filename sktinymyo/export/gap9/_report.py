@@ -3,7 +3,11 @@
 import textwrap
 
 from ..._optional import import_optional
-from ._cost import COEFFICIENTS, OPERATING_POINTS, render_table
+from .._integer.image_program import ImageShape
+from ._cost import COEFFICIENTS, OPERATING_POINTS, digits, render_table
+from ._image_cost import IMAGE_ORIGIN
+from ._preprocess_cost import ORIGIN
+from ._tables import constant_bytes
 
 __all__ = ["plot_cost", "plot_memory", "render_memory", "render_report"]
 
@@ -15,8 +19,11 @@ _FAMILIES = {
     "attended": ("attended", "#F0E442"),
     "hidden layer": ("hidden", "#D55E00"),
     "weights (slabs)": ("slab", "#CC79A7"),
+    "maps": ("maps", "#56B4E9"),
+    "weights that stay": ("layers.", "#E69F00"),
     "input, output, tables": ("", "#999999"),
 }
+_CONSTANTS = "tables of the program"
 _PARTS = {
     "linear": "#0072B2",
     "attention": "#009E73",
@@ -26,6 +33,10 @@ _PARTS = {
     "add": "#CC79A7",
     "weights": "#999999",
     "start": "#555555",
+    "filter": "#E69F00",
+    "quantise": "#8C6D31",
+    "gather": "#56B4E9",
+    "vote": "#F0E442",
 }
 
 
@@ -45,13 +56,19 @@ def render_memory(plan):
     text : str
     """
     peak, moved = plan.peak, plan.moved()
+    tables = sum(constant_bytes(plan).values())
+    is_image = isinstance(plan.shape, ImageShape)
+    constants = "weights" if is_image else "slabs"
     lines = [
         f"{'level':<7}{'in use':>12}{'allowed':>12}",
         f"{'L1':<7}{_kb(peak['L1']):>12}{_kb(plan.l1_bytes):>12}",
-        f"{'L2':<7}{_kb(peak['L2']):>12}{_kb(plan.l2_bytes):>12}",
+        f"{'L2':<7}{_kb(peak['L2'] + tables):>12}{_kb(plan.l2_bytes):>12}",
         f"{'L3':<7}{_kb(peak['L3']):>12}{'':>12}",
-        f"L2: at least {_kb(plan.lower_bound)} must be alive at one time; the "
-        f"placement takes {plan.gap} bytes more.",
+        f"L2: {_kb(peak['L2'])} of activations and {constants}, {_kb(tables)} of "
+        f"tables. At least {_kb(plan.lower_bound)} must be",
+        f"alive at one time; the placement takes {plan.gap} bytes more. Not counted: "
+        "code, stacks, the",
+        "SDK, and the windows that are linked into the test program of the chip.",
         f"Moved for one window: {_kb(moved['L3-L2'])} from L3, {_kb(moved['L2-L1'])} "
         f"from L2 to L1, {_kb(moved['L1-L2'])} back.",
         "",
@@ -61,17 +78,18 @@ def render_memory(plan):
     seen = set()
     for step in plan.steps:
         parameters = step.parameters
-        if step.kind in seen:
+        name = step.layer if step.kind == "convolution" else step.kind
+        if name in seen:
             continue
-        seen.add(step.kind)
+        seen.add(name)
         tokens = parameters.get("token_count", parameters.get("group_rows"))
         tile = parameters.get("row_tile", parameters.get("query_rows"))
         row = [parameters.get(name, "") for name in ("n_out", "out_tile", "slab")]
         lines.append(
-            f"{step.kind:<18}{tokens:>8}{tile:>8}{row[0]:>10}{row[1]:>8}{row[2]:>8}"
+            f"{name:<18}{tokens:>8}{tile:>8}{row[0]:>10}{row[1]:>8}{row[2]:>8}"
             f"{_kb(step.l1_bytes):>12}"
         )
-    lines.append(_attention_line(plan))
+    lines.append(_weights_line(plan) if is_image else _attention_line(plan))
     return "\n".join(lines)
 
 
@@ -83,6 +101,18 @@ def _attention_line(plan):
                 return "Keys and values of a head stay in L1."
             return f"Keys and values of a head come to L1 in blocks of {keys} tokens."
     return "There is no attention."
+
+
+def _weights_line(plan):
+    layers = plan.streamed_layers()
+    if not layers:
+        return (
+            "All weights stay in L2: they are read from L3 once, not for every image."
+        )
+    return _wrap(
+        f"The weights of {', '.join(layers)} come from L3 for every image; those of "
+        "the other layers stay in L2."
+    )
 
 
 def render_report(manifest, plan, estimates, point):
@@ -100,13 +130,10 @@ def render_report(manifest, plan, estimates, point):
     -------
     text : str
     """
-    shape, weights = manifest["shape"], manifest["weights"]
+    weights, classes = manifest["weights"], manifest["classes"]["values"]
     sections = {
         "Network": _wrap(
-            f"{shape['n_channels']} channels x {shape['n_times']} samples, "
-            f"{plan.shape.n_tokens} tokens, width {shape['embed_dim']}, "
-            f"{shape['n_heads']} heads, {shape['depth']} blocks, "
-            f"{shape['n_classes']} classes: {_names(manifest['classes']['values'])}"
+            f"{_network_line(plan.shape)}, {len(classes)} classes: {_names(classes)}"
         ),
         "Memory": render_memory(plan),
         "Time and energy of a window": _render_cost(estimates, point),
@@ -122,6 +149,16 @@ def render_report(manifest, plan, estimates, point):
     return "\n\n".join(["Bundle for a GAP9\n=================", *parts]) + "\n"
 
 
+def _network_line(shape):
+    size = f"{shape.n_channels} channels x {shape.n_times} samples"
+    if isinstance(shape, ImageShape):
+        return f"{size}, {shape.words}, {shape.n_voting} images vote"
+    return (
+        f"{size}, {shape.n_tokens} tokens, width {shape.embed_dim}, {shape.n_heads} "
+        f"heads, {shape.depth} blocks"
+    )
+
+
 def _render_cost(estimates, point):
     origins = "; ".join(
         f"{item.coefficients!r}: {COEFFICIENTS[item.coefficients].origin}"
@@ -129,9 +166,11 @@ def _render_cost(estimates, point):
     )
     words = (
         "An estimate, never measured on a chip: the cycles may be "
-        f"{estimates[0].error:.0%} off in either direction. The preprocessing is not "
-        f"counted. Coefficients: {origins}."
+        f"{estimates[0].error:.0%} off in either direction. Coefficients: {origins}; "
+        f"preprocessing: {ORIGIN}."
     )
+    if estimates[0].n_images is not None:
+        words += f" {IMAGE_ORIGIN.capitalize()}."
     return f"{_wrap(words)}\n\n{render_table(estimates, point)}"
 
 
@@ -140,7 +179,7 @@ def _wrap(text):
 
 
 def _names(values):
-    names = [str(value) for value in values]
+    names = [text if (text := str(v)).isprintable() else repr(v) for v in values]
     return ", ".join(names if len(names) <= 12 else [*names[:10], "...", names[-1]])
 
 
@@ -177,9 +216,18 @@ def plot_memory(plan, axes=None):
             linewidth=0.3,
         )
     steps = range(len(plan.steps))
+    tables = sum(constant_bytes(plan).values()) / 1024
+    legend[_CONSTANTS] = above.bar(
+        0,
+        tables,
+        width=len(plan.steps),
+        bottom=plan.l2_bytes / 1024 - tables,
+        align="edge",
+        color="0.85",
+    )
     _draw_limit(above, plan.l2_bytes)
-    above.set(ylabel="L2 arena (KB)", title="Memory over the steps of the network")
-    order = [family for family in _FAMILIES if family in legend]
+    above.set(ylabel="L2 (KB)", title="Memory over the steps of the network")
+    order = [family for family in (*_FAMILIES, _CONSTANTS) if family in legend]
     above.legend(
         [legend[family] for family in order],
         order,
@@ -199,7 +247,8 @@ def plot_memory(plan, axes=None):
     for axis in axes:
         for start in starts:
             axis.axvline(start, color="0.7", linewidth=0.5)
-    below.set(xlabel="step (grey lines: blocks)", ylabel="L1 arena (KB)")
+    steps_of = "step (grey lines: blocks)" if starts else "step of one image"
+    below.set(xlabel=steps_of, ylabel="L1 arena (KB)")
     below.set_xlim(0, len(plan.steps))
     return above.figure
 
@@ -236,13 +285,21 @@ def plot_cost(estimates, point="370MHz", axes=None):
     if axes is None:
         n = len(estimates)
         _, axes = pyplot.subplots(
-            1, n, figsize=(5.5 * n, 4.5), sharey=True, squeeze=False, layout="tight"
+            1,
+            n,
+            figsize=(5.5 * n + 1, 4.5),
+            sharey=True,
+            squeeze=False,
+            layout="constrained",
         )
         axes = axes[0]
     for axis, item in zip(axes, estimates, strict=True):
         _draw_cost(axis, item, point)
     axes[0].invert_yaxis()
-    axes[-1].legend(frameon=False, loc="lower right", fontsize="small")
+    # Beside the axes: a bar may end anywhere inside of them.
+    axes[-1].legend(
+        frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize="small"
+    )
     return axes[0].figure
 
 
@@ -263,11 +320,15 @@ def _draw_cost(axis, item, point):
             label = part.replace("_", " ")
             axis.barh(names, widths, left=left, color=color, label=label)
         left = [a + b for a, b in zip(left, widths, strict=True)]
+    # Else the axis would end where the longest bar does.
+    axis.use_sticky_edges = False
     axis.margins(x=0.02, y=0.02)
-    seconds, low, high = item.seconds(point)
+    axis.set_xlim(left=0)
+    unit, factor = ("s", 1) if item.seconds(point)[2] >= 1 else ("ms", 1e3)
+    value, low, high = (digits(x * factor) for x in item.seconds(point))
     axis.set(
         xlabel=f"estimated time at {point} (ms)",
-        title=f"{item.coefficients}: {seconds:.2f} s ({low:.2f} to {high:.2f} s)",
+        title=f"{item.coefficients}: {value} {unit} ({low} to {high} {unit})",
     )
 
 

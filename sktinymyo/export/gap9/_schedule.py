@@ -1,48 +1,18 @@
-"""The network as a list of steps, with the buffers and transfers that they ask for."""
+"""An encoder as a list of steps."""
 
-from .._integer.program import expected_arrays
 from ._linear import GELU_BYTES, LinearLayer
-from ._memory import Piece, Step, Transfer
-from ._placement import Request
+from ._memory import Piece
+from ._steps import StepList
 from ._tiles import N_CORES, attention_tiles, lay_out, pieces_of, row_tiles
 
-__all__ = ["RESIDENT", "Schedule", "offsets_of_weights"]
+__all__ = ["Schedule"]
 
-_ITEM_BYTES = {
-    "int8": 1,
-    "uint8": 1,
-    "int16": 2,
-    "int32": 4,
-    "float32": 4,
-    "int64": 8,
-    "uint64": 8,
-}
 # Small constants that many tiles need: they stay in L2.
-RESIDENT = ("channel_vectors", "rotation", "exp_table")
+_RESIDENT = ("channel_vectors", "rotation", "exp_table")
 _PARTS = ("query", "key", "value")
 
 
-def offsets_of_weights(shape):
-    """Return offset and size of every constant in ``weights.bin``.
-
-    Parameters
-    ----------
-    shape : ProgramShape
-
-    Returns
-    -------
-    weights : dict of str to (int, int)
-        In the order of use; offsets are multiples of 16 bytes.
-    """
-    sizes = {}
-    for name, (dtype, dimensions) in expected_arrays(shape).items():
-        sizes[name] = _ITEM_BYTES[dtype]
-        for length in dimensions:
-            sizes[name] *= length
-    return lay_out(sizes)[0]
-
-
-class Schedule:
+class Schedule(StepList):
     """Steps, transfers and the lifetimes of buffers of a network.
 
     Parameters
@@ -62,32 +32,12 @@ class Schedule:
         If a layer does not fit L1.
     """
 
+    resident = _RESIDENT
+
     def __init__(self, shape, l1_bytes, slab_bytes, token_parts):
-        self.shape, self.l1_bytes, self.slab_bytes = shape, l1_bytes, slab_bytes
+        super().__init__(shape, l1_bytes, slab_bytes)
         self.token_parts = token_parts
-        self.weights = offsets_of_weights(shape)
-        self.steps, self.transfers = [], []
-        self._sizes, self._lifetimes, self._tiles = {}, {}, {}
-        self._largest_slab = 0
         self._build()
-
-    def requests(self):
-        """List the buffers with their lifetimes, those that stay first."""
-        last = len(self.steps) - 1
-        stay = {"slab0": self._largest_slab, "slab1": self._largest_slab}
-        stay |= {name: self.weights[name][1] for name in RESIDENT}
-        return [
-            *(Request(name, size, 0, last) for name, size in stay.items()),
-            *(
-                Request(name, self._sizes[name], *steps)
-                for name, steps in self._lifetimes.items()
-            ),
-        ]
-
-    def cost(self):
-        """Return the cycles that moving bytes takes: one a byte from L3, 1/8 in L2."""
-        moved = [step.moved for step in self.steps]
-        return sum(m["L3-L2"] + (m["L2-L1"] + m["L1-L2"]) / 8 for m in moved)
 
     def _build(self):
         shape = self.shape
@@ -104,57 +54,9 @@ class Schedule:
             self._attention(f"blocks.{number}")
             self._mlp(f"blocks.{number}")
         self._layer_norm("norm", "normed")
-        self._pool()
+        groups = shape.n_channels if shape.pooling == "channel" else 1
+        self._pool("normed", n_tokens, groups, width)
         self._head()
-
-    def _step(self, kind, layer, parameters, buffers, l1, *, fetched, stored):
-        index = len(self.steps)
-        for name in buffers.values():
-            if name in self._sizes:
-                first, _ = self._lifetimes.get(name, (index, index))
-                self._lifetimes[name] = (first, index)
-        streamed = sum(t.size for t in self.transfers if t.step == index)
-        moved = {"L3-L2": streamed, "L2-L1": fetched, "L1-L2": stored}
-        self.steps.append(Step(index, kind, layer, parameters, buffers, l1, moved))
-
-    def _transfer(self, pieces):
-        index, step = len(self.transfers), len(self.steps)
-        self.transfers.append(Transfer(index, step, pieces))
-        end = max(piece.target + piece.size for piece in pieces)
-        self._largest_slab = max(self._largest_slab, end)
-
-    def _linear(self, kind, linear, buffers, more=None, fetched=0):
-        """Add a linear layer; tiles are the same for layers of the same sizes."""
-        key = (kind, linear.layer.rpartition(".")[2], linear.token_count)
-        if key not in self._tiles:
-            self._tiles[key] = linear.tiles(self.l1_bytes, self.slab_bytes)
-        row_tile, out_tile, slab = self._tiles[key]
-        slabs = linear.slabs(slab, self.weights)
-        places, _ = lay_out(linear.constants(slab))
-        parameters = {
-            "token_start": linear.token_start,
-            "token_count": linear.token_count,
-            "n_in": linear.n_in,
-            "n_out": linear.n_out,
-            "row_tile": row_tile,
-            "out_tile": out_tile,
-            "slab": slab,
-            **{f"slab_{name}": offset for name, (offset, _) in places.items()},
-            "first_transfer": len(self.transfers),
-            "n_transfers": len(slabs),
-            **(more(row_tile) if more else {}),
-        }
-        for pieces in slabs:
-            self._transfer(pieces)
-        self._step(
-            kind,
-            linear.layer,
-            parameters,
-            buffers,
-            lay_out(linear.tile(row_tile, out_tile))[0],
-            fetched=fetched + linear.fetched(slab, out_tile),
-            stored=linear.stored,
-        )
 
     def _patch(self):
         shape = self.shape
@@ -317,43 +219,3 @@ class Schedule:
             fetched=n_tokens * width * 2 + sum(constants.values()),
             stored=n_tokens * width,
         )
-
-    def _pool(self):
-        shape = self.shape
-        groups = shape.n_channels if shape.pooling == "channel" else 1
-        rows, width = shape.n_tokens // groups, shape.embed_dim
-
-        def sizes(n):
-            return {"sums": width * 4, "input": n * width, "output": width * 2}
-
-        row_tile = row_tiles("pool", rows, sizes, self.l1_bytes)
-        parameters = {
-            "groups": groups,
-            "group_rows": rows,
-            "width": width,
-            "row_tile": row_tile,
-        }
-        self._step(
-            "pool",
-            "pool",
-            parameters,
-            {"input": "normed", "output": "pooled"},
-            lay_out(sizes(row_tile))[0],
-            fetched=shape.n_tokens * width,
-            stored=shape.n_pooled * 2,
-        )
-
-    def _head(self):
-        shape = self.shape
-        linear = LinearLayer(
-            "head",
-            shape.n_pooled,
-            shape.n_classes,
-            0,
-            1,
-            in_bytes=2,
-            out_bytes=4,
-            bias_bytes=8,
-            channel_step=1,
-        )
-        self._linear("head", linear, {"input": "pooled", "output": "logits"})

@@ -2,7 +2,7 @@
 
 from .._integer.program import trace_names
 
-__all__ = ["step_tables"]
+__all__ = ["constant_bytes", "step_tables"]
 
 # Kinds of the plan that have one name in C; the others depend on their parts.
 _KINDS = {
@@ -13,14 +13,59 @@ _KINDS = {
     "hidden": "STEP_HIDDEN",
     "output": "STEP_OUTPUT",
     "pool": "STEP_POOL",
+    "convolution": "STEP_CONVOLUTION",
     "head": "STEP_HEAD",
 }
 # Fields of a layout that have the name of a parameter of the plan.
 _CUTS = ("row_tile", "out_tile", "slab", "n_in", "n_out", "key_block", "rotation_rows")
+_CUTS += ("stays",)
+_CONVOLUTION = ("channels", "map_rows", "map_columns", "out_columns")
+_CONVOLUTION += ("kernel_rows", "kernel_columns", "row_stride", "column_stride")
+_CONSTANTS = ("weight", "bias", "multiplier", "shift")
 _SLAB = ("weight", "bias", "multiplier", "shift", "table", "gain", "offset")
 _L1 = ("input", "output", "weight", "bias", "multiplier", "shift", "vectors")
 _L1 += ("rotation", "table", "gain", "offset", "query", "key", "value", "scores")
 _L1 += ("accumulators", "sums", "exp_table")
+
+# Bytes of the structures of program.h where a pointer has 32 bits.
+_LAYOUT_BYTES, _STEP_BYTES, _TRANSFER_BYTES, _PIECE_BYTES = 136, 72, 8, 12
+_CONVOLUTION_BYTES = 36
+_POINTER_BYTES = 4
+# Before and behind the arena, see memory.c.
+_GUARD_BYTES = 2 * 64
+
+
+def constant_bytes(plan, n_vectors=0):
+    """Return the bytes beside the arena that the program keeps in L2, by name.
+
+    Parameters
+    ----------
+    plan : MemoryPlan
+    n_vectors : int, default=0
+        Windows of ``vectors.c``, which only the program that tests the chip links.
+
+    Returns
+    -------
+    sizes : dict of str to int
+        "tables" of ``net.c`` without those of the preprocessing, "guards" of the
+        arena, and "vectors".
+    """
+    shape = plan.shape
+    layouts = {
+        (*_layout(s, plan).items(), *_convolution(s).items()) for s in plan.steps
+    }
+    convolutions = {tuple(_convolution(s).items()) for s in plan.steps} - {()}
+    pieces = sum(len(transfer.pieces) for transfer in plan.transfers)
+    names = trace_names(shape)
+    tables = len(layouts) * _LAYOUT_BYTES + len(plan.steps) * _STEP_BYTES
+    tables += len(plan.transfers) * _TRANSFER_BYTES
+    tables += (pieces + len(plan.resident)) * _PIECE_BYTES
+    tables += len(convolutions) * _CONVOLUTION_BYTES
+    tables += sum(_POINTER_BYTES + len(name) + 1 for name in names)
+    window = shape.n_channels * shape.n_times + 4 * shape.n_classes
+    # One row of zeros stands behind the windows.
+    vectors = (n_vectors + 1) * window if n_vectors else 0
+    return {"tables": tables, "guards": _GUARD_BYTES, "vectors": vectors}
 
 
 def step_tables(program, plan):
@@ -38,10 +83,14 @@ def step_tables(program, plan):
     text : str
         Definitions in C.
     """
-    layouts, steps = [], []
+    layouts, convolutions, steps = [], [], []
     names = trace_names(program.shape)
     for step in plan.steps:
-        layout = _layout(step)
+        layout, size = _layout(step, plan), _convolution(step)
+        if size:
+            convolutions += [size] if size not in convolutions else []
+            place = convolutions.index(size)
+            layout["convolution"] = f"&convolutions[{place}]"
         if layout not in layouts:
             layouts.append(layout)
         fields = {
@@ -50,7 +99,7 @@ def step_tables(program, plan):
             "cut": f"&layouts[{layouts.index(layout)}]",
             **_tokens(step),
             **_places(step, plan),
-            **_scalars(step, program.arrays),
+            **_scalars(step, program),
         }
         steps.append(_braces(fields))
     residents = [
@@ -64,10 +113,15 @@ def step_tables(program, plan):
     quoted = [f'"{name}"' for name in names]
     return "\n".join(
         [
+            *(
+                [_array("static const net_convolution convolutions[]", sizes)]
+                if (sizes := [_braces(size) for size in convolutions])
+                else []
+            ),
             _array("static const net_layout layouts[]", map(_braces, layouts)),
             _array("const net_step net_steps[NET_STEPS]", steps),
-            _array("const net_transfer net_transfers[NET_TRANSFERS]", transfers),
-            _array("const net_piece net_pieces[]", pieces),
+            _array("const net_transfer net_transfers[]", transfers or ["{0, 0}"]),
+            _array("const net_piece net_pieces[]", pieces or [_piece(0, 0, 0)]),
             _array("const net_piece net_residents[NET_RESIDENTS]", residents),
             _array("const char *const net_layers[NET_LAYERS]", quoted),
         ]
@@ -81,13 +135,25 @@ def _kind(step):
     return _KINDS[step.kind]
 
 
-def _layout(step):
+def _convolution(step):
+    """Return the fields of a net_convolution; none for other steps."""
+    if step.kind != "convolution":
+        return {}
+    fields = {name: step.parameters[name] for name in _CONVOLUTION}
+    return fields | {"l1_map": step.l1["map"][0]}
+
+
+def _layout(step, plan):
     """Return the fields of a net_layout that are not 0."""
     parameters = dict(step.parameters)
     if step.kind == "attention":
         parameters["row_tile"] = parameters["query_rows"]
     if step.kind == "pool":
         parameters["n_out"] = parameters["groups"]
+    if "stays" in parameters:
+        for name in _CONSTANTS:
+            place = plan.buffer(f"{step.layer}.{name}").offset
+            parameters[f"slab_{name}"] = place
     fields = {name: parameters.get(name, 0) for name in _CUTS}
     fields |= {f"slab_{name}": parameters.get(f"slab_{name}", 0) for name in _SLAB}
     fields |= {f"l1_{name}": step.l1.get(name, (0, 0))[0] for name in _L1}
@@ -117,8 +183,9 @@ def _places(step, plan):
     }
 
 
-def _scalars(step, arrays):
+def _scalars(step, program):
     """Return the constants of a step that are single numbers."""
+    arrays = program.arrays
 
     def factor(prefix):
         numbers = (arrays[f"{prefix}multiplier"], arrays[f"{prefix}shift"])
@@ -135,10 +202,13 @@ def _scalars(step, arrays):
         }
     if step.kind in ("projection", "output"):
         return {"scale": factor(f"{layer}.skip_")}
-    if step.kind == "hidden":
+    if step.kind in ("hidden", "convolution"):
         return {"zero": int(arrays[f"{layer}.zero"])}
     if step.kind == "pool":
-        return {"scale": factor("pool."), "zero": int(arrays["norm.zero"])}
+        return {
+            "scale": factor("pool."),
+            "zero": int(arrays[f"{program.shape.pooled_layer}.zero"]),
+        }
     return {}
 
 

@@ -220,6 +220,6 @@ def _too_large(layer, sizes, l1_bytes):
     return PlanError(
         f"the layer {layer!r} does not fit L1: its smallest tile takes "
         f"{lay_out(sizes)[1]} bytes of {l1_bytes} (largest: {names}). Use shorter "
-        "windows, fewer channels or a narrower encoder, or pass a larger l1_kb if the "
+        "windows, fewer channels or a narrower network, or pass a larger l1_kb if the "
         "device has it."
     )

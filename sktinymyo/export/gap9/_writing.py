@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from ..._files import sync_folder
 from ._manifest import (
     BUILD_FOLDER,
     BundleError,
@@ -131,7 +132,7 @@ def _move(folder, path):
             aside.rmdir()
             raise
         shutil.rmtree(aside, ignore_errors=True)
-    _synchronise_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _umask():
@@ -147,18 +148,4 @@ def _synchronise(folder):
         for name in files:
             with (Path(here) / name).open("rb+") as file:
                 os.fsync(file.fileno())
-        _synchronise_folder(here)
-
-
-def _synchronise_folder(folder):
-    """Make new names survive a power cut, where the system can."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:  # some network file systems cannot; the files are written
-        return
-    finally:
-        os.close(descriptor)
+        sync_folder(here)

@@ -6,12 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sktinymyo.exceptions import PlanError
 from sktinymyo.export.gap9._codegen import generate_sources
 from sktinymyo.export.gap9._host import build_program, missing_tools, run_program
-from sktinymyo.export.gap9._plan import PlanError, _make_plan, plan_program
+from sktinymyo.export.gap9._image_schedule import ImageSchedule
+from sktinymyo.export.gap9._plan import make_plan, plan_program
 from sktinymyo.export.gap9._schedule import Schedule
 
-__all__ = ["Network", "needs_compiler", "needs_riscv", "random_floats", "tight_plan"]
+__all__ = [
+    "Network",
+    "needs_compiler",
+    "needs_riscv",
+    "random_floats",
+    "tight_image_plan",
+    "tight_plan",
+]
 
 needs_compiler = pytest.mark.skipif(
     missing_tools("host") is not None, reason=str(missing_tools("host"))
@@ -48,16 +57,26 @@ class Network:
 def tight_plan(shape):
     """A plan for hardly any L1 that cuts all it can: slabs, tiles, and the tokens."""
     slab_bytes = 8 * max(shape.mlp_dim, shape.n_pooled * 2)
+    return _tightest(lambda l1_bytes: Schedule(shape, l1_bytes, slab_bytes, 3))
+
+
+def tight_image_plan(shape):
+    """The same for images; all weights are streamed."""
+    names = frozenset([*shape.trace_names()[1:-2], "head"])
+    return _tightest(lambda l1_bytes: ImageSchedule(shape, l1_bytes, 64, names))
+
+
+def _tightest(make_schedule):
     low, high = 64, 100 * 1024
     while high - low > 16:
         middle = (low + high) // 2
         try:
-            Schedule(shape, middle, slab_bytes, 3)
+            make_schedule(middle)
             high = middle
         except PlanError:
             low = middle
-    plan = _make_plan(Schedule(shape, high, slab_bytes, 3), 2**20)
-    return replace(plan, steps=[_cut(step, shape) for step in plan.steps])
+    plan = make_plan(make_schedule(high), 2**20)
+    return replace(plan, steps=[_cut(step, plan.shape) for step in plan.steps])
 
 
 def _cut(step, shape):

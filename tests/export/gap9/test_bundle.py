@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -24,9 +25,9 @@ from sktinymyo.export.gap9 import (
     export_gap9,
 )
 from sktinymyo.export.gap9 import _export as export_module
-from sktinymyo.export.gap9._contract import describe_weights
+from sktinymyo.export.gap9._contract import describe_classes, describe_weights
 from sktinymyo.export.gap9._host import missing_tools
-from sktinymyo.export.gap9._manifest import Check, hash_files
+from sktinymyo.export.gap9._manifest import Check, check_files, digest, hash_files
 from sktinymyo.export.gap9._writing import write_bundle
 from sktinymyo.weights import WeightsCard
 
@@ -71,6 +72,7 @@ def edit_manifest(bundle, change):
     path = bundle.path / "manifest.json"
     manifest = json.loads(path.read_text())
     change(manifest)
+    manifest["sha256"] = digest(manifest)
     path.write_text(json.dumps(manifest))
 
 
@@ -119,10 +121,22 @@ def test_contents(original):
 def test_report_and_figures(original):
     matplotlib.use("Agg")
     report = original.report()
-    for words in ("2 blocks", "never measured on a chip", "L2", "Licence", "fist"):
+    for words in (
+        "2 blocks",
+        "never measured on a chip",
+        "of tables",
+        "Licence",
+        "fist",
+        "no estimate for others",
+    ):
         assert words in report
     assert len(original.plot_memory().axes) == 2
-    assert "370MHz" in original.plot_cost().axes[0].get_xlabel()
+    figure = original.plot_cost()
+    assert "370MHz" in figure.axes[0].get_xlabel()
+    assert " ms (" in figure.axes[0].get_title()
+    figure.draw_without_rendering()
+    legend = figure.axes[1].get_legend().get_window_extent()
+    assert all(not legend.overlaps(axis.get_window_extent()) for axis in figure.axes)
     assert "150MHz" in original.plot_cost("150MHz").axes[0].get_xlabel()
     matplotlib.pyplot.close("all")
 
@@ -221,6 +235,49 @@ def test_licence_is_passed_on():
     assert "not stated" in notice and "may be passed on" in notice
 
 
+def hostile_pipeline(labels):
+    X, _ = make_windows()
+    network = TinyMyoEmbedder("random", size="nano", random_state=0)
+    y = np.array(labels, dtype=object)[np.arange(len(X)) % len(labels)]
+    return make_pipeline(network, RidgeClassifier()).fit(X, y), X
+
+
+def test_labels_of_any_text(tmp_path):
+    labels = ['"quote"\\', "new\nline*/", "ünï漢字\u202e", "??/ {0} $(rm) `x`"]
+    pipe, X = hostile_pipeline(labels)
+    bundle = export_gap9(pipe, tmp_path / "a b 'c\" $d", X, verify=False)
+    assert sorted(GAP9Bundle(bundle.path).classes_) == sorted(labels)
+    readme = (bundle.path / "README.md").read_text(encoding="utf-8")
+    assert '`"new\\nline*/"`' in readme and "`` ??/ {0} $(rm) `x` ``" in readme
+    assert "new\nline" not in bundle.report()
+
+
+def test_labels_that_no_file_can_hold(tmp_path):
+    pipe, X = hostile_pipeline(["a", "b\udc80"])
+    with pytest.raises(BundleError, match="cannot be written to the manifest"):
+        export_gap9(pipe, tmp_path / "new", X)
+    assert names_in(tmp_path) == []
+    with pytest.raises(BundleError, match="finite numbers"):
+        describe_classes([0.0, np.nan])
+
+
+def test_simulated_windows_in_place_of_recordings(pipeline, original, tmp_path):
+    X, _ = make_windows()
+    bundle = export_gap9(
+        pipeline, tmp_path / "new", X, reference="simulated", verify=False
+    )
+    stored = bundle.reference["windows"]
+    assert stored.shape == (8, 3, 70) and np.ptp(stored) > 0
+    assert np.isin(stored, X.astype(np.float32)).mean() < 0.01
+    for name in ("deeploy/inputs.npz", "src/vectors.c"):
+        assert bundle.manifest["files"][name] != original.manifest["files"][name]
+    assert (
+        "8 simulated windows, no recordings" in (bundle.path / "README.md").read_text()
+    )
+    logits = bundle.decision_logits(stored, engine="numpy")
+    assert np.array_equal(logits, bundle.reference["logits"])
+
+
 # -- damage and malice -------------------------------------------------------
 
 
@@ -235,6 +292,19 @@ def test_changed_file_is_named(bundle, name):
         bundle.predict(make_windows()[0])
     status = status_of(bundle.verify(strict=False))
     assert status.pop("files") == "failed" and set(status.values()) == {"skipped"}
+
+
+def test_every_file_is_guarded(original, bundle):
+    for name in original.manifest["files"]:
+        path = bundle.path / name
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        assert check_files(bundle.path, bundle.manifest) == [f"{name} was changed"]
+        path.write_bytes(content)
+    path = bundle.path / "manifest.json"
+    path.write_text(path.read_text().replace('"fist"', '"rest"', 1))
+    with pytest.raises(BundleError, match=r"manifest\.json was changed"):
+        GAP9Bundle(bundle.path).predict(make_windows()[0], engine="numpy")
 
 
 def test_missing_and_additional_files_are_named(bundle):
@@ -352,9 +422,14 @@ def nothing_written(folder):
         ({"l2_kb": 8}, PlanError, "does not fit L2"),
         ({"l1_kb": 1}, PlanError, "does not fit L1"),
         ({"profile": "fast"}, ValueError, "profile='fast'"),
+        ({"reference": "mine"}, ValueError, "reference='mine'"),
         ({"X": lambda X: X * [np.nan]}, WindowsError, "NaN"),
         ({"X": lambda X: X[:2]}, WindowsError, "too few"),
         ({"y_calib": ["a"]}, ValueError, "y_calib"),
+        ({"y_test": ["a"]}, ValueError, "without X_test"),
+        ({"X_test": make_windows()[0][:, :1]}, WindowsError, "X_test has shape"),
+        ({"X_test": make_windows()[0][:0]}, WindowsError, "X_test holds no windows"),
+        ({"X_test": make_windows()[0], "y_test": ["a"]}, ValueError, "y_test has"),
     ],
 )
 def test_refused_before_anything_is_written(
@@ -364,6 +439,15 @@ def test_refused_before_anything_is_written(
     with pytest.raises(error, match=message):
         export_gap9(pipeline, tmp_path / "new", change(make_windows()[0]), **arguments)
     assert nothing_written(tmp_path)
+
+
+def test_a_fitted_search_is_told_to_pass_its_best(tmp_path):
+    X, y = make_windows()
+    pipe = make_pipeline(TinyMyoEmbedder("random", size="nano"), RidgeClassifier())
+    search = GridSearchCV(pipe, {"ridgeclassifier__alpha": [1.0]}, cv=2).fit(X, y)
+    with pytest.raises(UnsupportedStepError, match="export its best_estimator_"):
+        export_gap9(search, tmp_path / "new", X)
+    export_gap9(search.best_estimator_, tmp_path / "new", X, verify=False)
 
 
 def test_steps_without_integer_form_are_named(tmp_path):
@@ -381,6 +465,26 @@ def test_calibration_with_one_class_is_noted(pipeline, tmp_path):
         pipeline, tmp_path / "new", X[rest], y_calib=y[rest], verify=False
     )
     assert "2 classes are not among them" in bundle.manifest["checks"][0]["detail"]
+
+
+def test_integers_are_compared_on_test_windows(pipeline, tmp_path):
+    X, y = make_windows()
+    # Labels that are all wrong tell which windows were taken.
+    wrong = np.roll(np.unique(y), 1)[np.searchsorted(np.unique(y), pipeline.predict(X))]
+    bundle = export_gap9(
+        pipeline,
+        tmp_path / "new",
+        X[::2],
+        X_test=X[1::2],
+        y_test=wrong[1::2],
+        verify=False,
+    )
+    details = {check["name"]: check["detail"] for check in bundle.manifest["checks"]}
+    integers = details["integers beside float"]
+    assert f"of {len(X[1::2])} labels" in integers
+    assert "calibration did not see, 0.000 in float" in integers
+    assert "accuracy 0.000 ->" in details["model_int8.onnx beside float"]
+    assert "no estimate" not in " ".join(details.values())
 
 
 def test_failed_check_writes_nothing(pipeline, tmp_path, monkeypatch):

@@ -12,9 +12,10 @@ import pytest
 from sktinymyo.export.gap9._codegen import generate_sources, pack_weights
 from sktinymyo.export.gap9._makefile import PROGRAM_SOURCES
 from sktinymyo.export.gap9._plan import plan_program
+from sktinymyo.export.gap9._tables import constant_bytes
 
 from ..programs import make_shape, random_input, random_program
-from .builds import Network, needs_compiler
+from .builds import Network, needs_compiler, needs_riscv
 
 STUB = Path(__file__).parent / "pmsis_stub"
 
@@ -106,6 +107,34 @@ def test_the_layer_of_the_chip_compiles_against_public_names(
     for name in (*PROGRAM_SOURCES, "hal_gap9.c", "vectors.c"):
         command = [compiler, *options, f"-I{STUB}", "-c", "-o", str(tmp_path / "o")]
         subprocess.run([*command, str(tmp_path / "src" / name)], check=True)
+
+
+@needs_compiler
+def test_the_sources_are_strict_c99(program, plan, tmp_path):
+    Network(tmp_path, program, plan)
+    options = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
+    for name in (*PROGRAM_SOURCES, "hal_host.c", "vectors.c"):
+        command = ["gcc", *options, "-c", "-o", str(tmp_path / "o")]
+        subprocess.run([*command, str(tmp_path / "src" / name)], check=True)
+
+
+@needs_riscv
+def test_constants_take_the_memory_that_is_counted(program, plan, tmp_path):
+    logits = np.zeros((2, 4), dtype=np.int32)
+    Network(tmp_path, program, plan, (random_input(program.shape, 2), logits))
+    found = {}
+    for name in ("net", "vectors"):
+        compiled = tmp_path / f"{name}.o"
+        command = ["riscv64-unknown-elf-gcc", "-march=rv32imc", "-mabi=ilp32", "-O2"]
+        command += ["--specs=picolibc.specs", "-c", "-o", str(compiled)]
+        subprocess.run([*command, str(tmp_path / "src" / f"{name}.c")], check=True)
+        size = ["riscv64-unknown-elf-size", str(compiled)]
+        said = subprocess.run(size, check=True, capture_output=True, text=True).stdout
+        found[name] = sum(map(int, said.splitlines()[1].split()[:3]))
+    counted = constant_bytes(plan, 2)
+    assert counted["vectors"] == found["vectors"]
+    # The filter's constants, and gaps between texts, are not counted.
+    assert counted["tables"] <= found["net"] <= counted["tables"] + 400
 
 
 @needs_compiler

@@ -1,8 +1,10 @@
 """The cost model: published figures, error bars, table and figure."""
 
 import matplotlib
+import numpy as np
 import pytest
 
+from sktinymyo.export._integer.program import Preprocess
 from sktinymyo.export.gap9 import estimate_gap9
 from sktinymyo.export.gap9._cost import (
     COEFFICIENTS,
@@ -64,6 +66,23 @@ def test_parts_add_up_and_the_plan_changes_little():
         fields = item.to_dict()
         assert fields["cycles_error_share"] == 0.25 and fields["origin"]
         assert set(fields["operating_points"]) == set(OPERATING_POINTS)
+
+
+def test_preprocessing_is_counted_where_it_is_known():
+    shape, rate = make_shape(8, 200), np.zeros((3, 6), dtype=np.float32)
+    cycles = {}
+    for phase, padding in (("causal", 0), ("zero", 21)):
+        before = Preprocess(8, sos=rate, phase=phase, pad_length=padding)
+        item = estimate(shape, preprocess=before)
+        cycles[phase] = item.layers[0].cycles["filter"]
+        without = estimate(shape)
+        more = item.cycles - without.cycles
+        assert item.layers[0].layer == "preprocess"
+        assert more == pytest.approx(sum(item.layers[0].cycles.values()))
+    # Five multiplications and four additions at least, and twice over with padding.
+    assert cycles["causal"] > 9 * 3 * 8 * 200
+    assert cycles["zero"] > 2 * cycles["causal"]
+    assert "not counted" in without.to_dict()["preprocessing"]
 
 
 def test_narrow_layers_are_slower():

@@ -223,6 +223,20 @@ def test_inputs_are_rounded_to_the_even_neighbour(tmp_path):
 
 
 @needs_compiler
+@pytest.mark.parametrize("phase", ["causal", "zero"])
+def test_overflow_in_the_filter_ends_the_same_way(phase, tmp_path):
+    program = filtered_program(phase, mapped=False)
+    X = random_floats(2, 3, program.shape.n_times)
+    X[1] *= 3e37
+    windows = preprocess_windows(program, X)
+    assert not np.isfinite(windows[1]).all()
+    run = Network(tmp_path, program).run(X, mode="float32", sanitize="undefined")
+    np.testing.assert_array_equal(
+        run.values, reference(program, quantise_input(program, windows))
+    )
+
+
+@needs_compiler
 def test_failures_are_told(tmp_path, monkeypatch):
     network = Network(tmp_path, random_program(make_shape()))
     windows = random_input(network.program.shape, 2)
@@ -233,6 +247,9 @@ def test_failures_are_told(tmp_path, monkeypatch):
         network.run(windows)
     with pytest.raises(ValueError, match="takes float32"):
         network.run(windows, mode="float32")
+    (tmp_path / "net0").chmod(0o600)
+    with pytest.raises(BuildError, match="does not start"):
+        network.run(windows)
     (tmp_path / "src" / "main.c").write_text("nonsense")
     with pytest.raises(BuildError, match="compiler refused"):
         build_program(tmp_path / "src", tmp_path / "net")

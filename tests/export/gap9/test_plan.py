@@ -12,6 +12,7 @@ from sktinymyo.export.gap9._checks import check_plan
 from sktinymyo.export.gap9._memory import MemoryPlan
 from sktinymyo.export.gap9._placement import Request, lower_bound, place
 from sktinymyo.export.gap9._plan import PlanError, plan_program
+from sktinymyo.export.gap9._tables import constant_bytes
 
 from ..programs import make_shape
 
@@ -171,6 +172,15 @@ def test_what_does_not_fit_is_refused_with_advice():
         plan_program(tinymyo(64), l1_bytes=14 * KB)
     with pytest.raises(PlanError, match="l1_bytes=-1"):
         plan_program(tinymyo(8), l1_bytes=-1)
+
+
+def test_tables_of_the_program_need_room_too():
+    shape = make_shape()
+    plan = plan_program(shape)
+    least = plan.peak["L2"] + sum(constant_bytes(plan).values())
+    assert plan_program(shape, l2_bytes=least).peak == plan.peak
+    with pytest.raises(PlanError, match="tables of the program 5 KB"):
+        plan_program(shape, l2_bytes=plan.lower_bound)
 
 
 def test_plan_survives_json():

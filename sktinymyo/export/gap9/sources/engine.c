@@ -10,16 +10,6 @@
 #include "trace.h"
 #endif
 
-static void run_step(const net_step *step)
-{
-    switch (step->kind) {
-    case STEP_NORM: run_layer_norm(step); break;
-    case STEP_ATTENTION: run_attention(step); break;
-    case STEP_POOL: run_pool(step); break;
-    default: run_linear(step);
-    }
-}
-
 void engine_begin(void)
 {
     clear_arenas();

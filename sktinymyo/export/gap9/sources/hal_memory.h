@@ -7,6 +7,10 @@
 #include "hal.h"
 #include "net.h"
 
+#if defined __BYTE_ORDER__ && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "weights.bin, windows and logits are little-endian, this machine is not"
+#endif
+
 static uint8_t l3[NET_WEIGHTS_BYTES];
 
 void hal_copy_in(void *l1, const void *l2, uint32_t row_bytes, uint32_t n_rows,

@@ -30,12 +30,28 @@ void finish_stream(const void *how, const sums_block *block)
 void finish_table(const void *how, const sums_block *block)
 {
     const to_table *to = how;
+    const int8_t *table = to->table + 128;
+    const int32_t zero = to->zero;
+    int64_t values[BLOCK_OUTPUTS];
+    int32_t indices[BLOCK_OUTPUTS];
+    for (int i = 0; i < block->n_rows; i++) {
+        int8_t *out = to->out + (block->row + i) * to->n_outputs + block->output;
+        requantise_row(to->multiplier, to->shift, block, i, values);
+        for (int j = 0; j < block->n_outputs; j++)
+            indices[j] = clamp8(values[j] + zero);
+        for (int j = 0; j < block->n_outputs; j++) out[j] = table[indices[j]];
+    }
+}
+
+void finish_map(const void *how, const sums_block *block)
+{
+    const to_map *to = how;
     int64_t values[BLOCK_OUTPUTS];
     for (int i = 0; i < block->n_rows; i++) {
         int8_t *out = to->out + (block->row + i) * to->n_outputs + block->output;
         requantise_row(to->multiplier, to->shift, block, i, values);
         for (int j = 0; j < block->n_outputs; j++)
-            out[j] = to->table[clamp8(values[j] + to->zero) + 128];
+            out[j] = clamp8(values[j] + to->zero);
     }
 }
 

@@ -79,6 +79,16 @@ typedef struct {
 
 void finish_table(const void *how, const sums_block *block);
 
+/* int8 with a zero point; the lowest value is the 0 of a ReLU. */
+typedef struct {
+    const int32_t *multiplier, *shift;
+    int8_t *out; /* (n, n_outputs) */
+    int n_outputs;
+    int32_t zero;
+} to_map;
+
+void finish_map(const void *how, const sums_block *block);
+
 /* Values of a head, written transposed: (n_outputs, row_stride). */
 typedef struct {
     const int32_t *multiplier, *shift;

@@ -2,7 +2,7 @@
  *
  * On a workstation: net MODE weights.bin, with windows on standard input and results on
  * standard output, both raw little-endian and one behind the other.
- *   int8     int8 windows (channels, times) to int32 logits
+ *   int8     int8 windows (channels, times) to int32 logits or scores
  *   float32  float32 windows before the preprocessing (channels in, times) to logits
  *   filter   the same to preprocessed float32 windows
  *   stream   float32 samples (channels in,) of a recording to filtered ones (channels,)
@@ -17,6 +17,7 @@
 #include "net.h"
 #include "preprocess.h"
 #include "trace.h"
+#include "window.h"
 
 static char *append(char *at, const char *text)
 {
@@ -54,7 +55,7 @@ static void print_line(const char *first, const char *second, uint32_t number,
 static void print_trace(void)
 {
     for (int layer = 0; layer < NET_LAYERS; layer++)
-        print_line("crc", net_layers[layer], trace_crc(layer), 16);
+        print_line("crc", net_layers[layer], *trace_crc(layer), 16);
 }
 #endif
 
@@ -69,9 +70,9 @@ static void run_vectors(void *unused)
     (void)unused;
     engine_begin();
     for (int window = 0; window < NET_VECTORS; window++) {
-        int32_t logits[NET_CLASSES];
-        memcpy(engine_input(), net_vector_input[window], NET_INPUT_BYTES);
-        failures += engine_run(logits) != 0 ||
+        /* Not on the stack, which is small. */
+        static int32_t logits[NET_CLASSES];
+        failures += run_window(net_vector_input[window], logits) != 0 ||
                     memcmp(logits, net_vector_logits[window], sizeof logits) != 0;
 #ifdef NET_TRACE
         print_trace();
@@ -114,13 +115,10 @@ static void quantise_window(void)
                 preprocess_quantise(channel, filtered[channel][time]);
 }
 
-static int run_window(void)
+static int answer_window(void)
 {
-    int32_t logits[NET_CLASSES];
-    const int used = NET_PATCHES * NET_PATCH_SIZE;
-    for (int channel = 0; channel < NET_CHANNELS; channel++)
-        memcpy(engine_input() + channel * used, window[channel], (size_t)used);
-    int failure = engine_run(logits);
+    static int32_t logits[NET_CLASSES];
+    int failure = run_window(&window[0][0], logits);
     if (failure) {
         print_line("an arena was overrun", "in step", (uint32_t)failure - 1, 10);
         return 4;
@@ -140,7 +138,7 @@ static int run_windows(int is_float)
             preprocess_window(&raw[0][0], &filtered[0][0]);
             quantise_window();
         }
-        if ((failure = run_window()) != 0) return failure;
+        if ((failure = answer_window()) != 0) return failure;
     }
 #ifdef NET_TRACE
     print_line("peak", "L1", bytes_used(1), 10);

@@ -17,7 +17,7 @@ int guards_are_intact(void);
 /* Bytes of the arena of level 1 or 2 that were written since it was cleared. */
 uint32_t bytes_used(int level);
 
-/* Begin with the constants of a window. */
+/* Begin with the constants of a run. */
 void start_transfers(void);
 
 /* The next slab of constants. While it is used, the one after it is under way to the

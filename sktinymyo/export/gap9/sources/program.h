@@ -17,8 +17,17 @@ typedef enum {
     STEP_HIDDEN,    /* linear map and GELU, for some tokens */
     STEP_OUTPUT,    /* back from the hidden layer, added to the stream */
     STEP_POOL,
-    STEP_HEAD
+    STEP_HEAD,
+    STEP_CONVOLUTION /* map to map; "tokens" are cells of the output */
 } step_kind;
+
+/* The map that a convolution reads, the width of the one that it writes, the kernel,
+ * and where in L1 the rows of the map lie that a tile needs. */
+typedef struct {
+    int channels, map_rows, map_columns, out_columns;
+    int kernel_rows, kernel_columns, row_stride, column_stride;
+    uint32_t l1_map;
+} net_convolution;
 
 /* How a step is cut, and where its parts lie in L1 and in a slab. Many steps share one;
  * what a step does not have is 0. */
@@ -27,6 +36,8 @@ typedef struct {
     int n_in, n_out;
     int key_block;     /* keys in L1 at a time */
     int rotation_rows; /* of the rotary table in L1 */
+    int stays;         /* constants lie in L2, at their places in the arena */
+    const net_convolution *convolution;
     uint32_t slab_weight, slab_bias, slab_multiplier, slab_shift, slab_table;
     uint32_t slab_gain, slab_offset;
     uint32_t l1_input, l1_output;

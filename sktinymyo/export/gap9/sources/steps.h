@@ -5,10 +5,25 @@
 
 #include "net.h"
 
+/* Defined once for every kind of network, in steps_tokens.c or steps_convolution.c. */
+void run_step(const net_step *step);
+
 void run_linear(const net_step *step); /* every step with a matrix of weights */
 void run_layer_norm(const net_step *step);
 void run_attention(const net_step *step);
 void run_pool(const net_step *step);
+
+/* Outputs [output, output + n_outputs) of rows [row, row + n_rows), counted from the
+ * first output of the layer and the first row of the step. */
+typedef struct {
+    int output, n_outputs, row, n_rows;
+} tile;
+
+/* What run_linear asks of the kind of network: before a step, before the tiles of some
+ * outputs, and for a tile whose constants are in L1. */
+void begin_linear(const net_step *step);
+void begin_outputs(const net_step *step, const tile *own);
+void run_tile(const net_step *step, const tile *own);
 
 static inline int smaller(int a, int b)
 {

@@ -1,4 +1,5 @@
-/* Linear layers: slabs of output channels, cut into tiles of outputs and tokens. */
+/* Linear layers: slabs of output channels, cut into tiles of outputs and rows. What
+ * rows are, and where results go, is up to the kind of the network. */
 #include "steps.h"
 
 #include "hal.h"
@@ -25,12 +26,6 @@ void multiply_in_parallel(const product *what, int n_rows, finish_function finis
     hal_parallel(run_product, &work);
 }
 
-/* Outputs [output, output + n_outputs) of tokens [row, row + n_rows), counted from the
- * first output of the layer and the first token of the step. */
-typedef struct {
-    int output, n_outputs, row, n_rows;
-} tile;
-
 static void load_constants(const net_step *step, const uint8_t *slab, int first, int n)
 {
     uint32_t depth = (uint32_t)step->cut->n_in, count = (uint32_t)n,
@@ -46,125 +41,6 @@ static void load_constants(const net_step *step, const uint8_t *slab, int first,
                 count, 4);
     if (step->kind == STEP_HIDDEN)
         hal_copy_in(l1(step->cut->l1_table), slab + step->cut->slab_table, 256, 1, 256);
-}
-
-/* The vectors of all channels for the outputs of a tile. */
-static void load_vectors(const net_step *step, int first, int n)
-{
-    hal_copy_in(l1(step->cut->l1_vectors),
-                l2(net_channel_vectors + 2 * (uint32_t)first), 2 * (uint32_t)n,
-                NET_CHANNELS, 2 * NET_WIDTH);
-}
-
-/* Rows of the rotary table from the first token of a tile; row t is that of token
- * t modulo the length of the table. */
-static void load_rotation(const net_step *step, int token, int n_rows)
-{
-    const uint32_t row_bytes = 2 * NET_HEAD_DIM;
-    for (int done = 0; done < n_rows;) {
-        int from = (token + done) % NET_TABLE_LENGTH;
-        int n = smaller(n_rows - done, NET_TABLE_LENGTH - from);
-        hal_copy_in(l1(step->cut->l1_rotation + (uint32_t)done * row_bytes),
-                    l2(net_rotation + (uint32_t)from * row_bytes), row_bytes,
-                    (uint32_t)n, row_bytes);
-        done += n;
-    }
-}
-
-static void patch_tile(const net_step *step, const product *what, const tile *own)
-{
-    const int token = step->token_start + own->row;
-    to_stream how = {l1(step->cut->l1_multiplier),
-                     l1(step->cut->l1_shift),
-                     l1(step->cut->l1_vectors),
-                     l1(step->cut->l1_output),
-                     own->n_outputs,
-                     token,
-                     NET_PATCHES};
-    multiply_in_parallel(what, own->n_rows, finish_stream, &how);
-    hal_copy_out(l2(step->output + 2 * (uint32_t)(token * NET_WIDTH + own->output)),
-                 how.out, 2 * (uint32_t)own->n_outputs, (uint32_t)own->n_rows,
-                 2 * NET_WIDTH);
-}
-
-static void rotated_tile(const net_step *step, const product *what, const tile *own)
-{
-    to_rotated how = {l1(step->cut->l1_multiplier),
-                      l1(step->cut->l1_shift),
-                      l1(step->cut->l1_rotation),
-                      l1(step->cut->l1_output),
-                      own->n_outputs,
-                      own->output,
-                      NET_HEAD_DIM,
-                      0,
-                      own->n_rows};
-    if (step->cut->rotation_rows == NET_TABLE_LENGTH) {
-        /* The whole table is there since the step began. */
-        how.first_token = step->token_start + own->row;
-        how.table_length = NET_TABLE_LENGTH;
-    } else {
-        load_rotation(step, step->token_start + own->row, own->n_rows);
-    }
-    multiply_in_parallel(what, own->n_rows, finish_rotated, &how);
-    hal_copy_out(l2(step->output + (uint32_t)(own->row * NET_HEAD_DIM + own->output)),
-                 how.out, (uint32_t)own->n_outputs, (uint32_t)own->n_rows,
-                 NET_HEAD_DIM);
-}
-
-/* Values are stored transposed, (NET_HEAD_DIM, NET_TOKENS): the sum over keys then
- * reads neighbouring bytes. */
-static void values_tile(const net_step *step, const product *what, const tile *own)
-{
-    to_values how = {l1(step->cut->l1_multiplier), l1(step->cut->l1_shift),
-                     l1(step->cut->l1_output), own->n_rows};
-    multiply_in_parallel(what, own->n_rows, finish_values, &how);
-    hal_copy_out(l2(step->output + (uint32_t)(own->output * NET_TOKENS + own->row)),
-                 how.out, (uint32_t)own->n_rows, (uint32_t)own->n_outputs, NET_TOKENS);
-}
-
-static void hidden_tile(const net_step *step, const product *what, const tile *own)
-{
-    to_table how = {
-        l1(step->cut->l1_multiplier), l1(step->cut->l1_shift), l1(step->cut->l1_table),
-        l1(step->cut->l1_output),     own->n_outputs,          step->zero};
-    multiply_in_parallel(what, own->n_rows, finish_table, &how);
-    hal_copy_out(l2(step->output + (uint32_t)(own->row * NET_HIDDEN + own->output)),
-                 how.out, (uint32_t)own->n_outputs, (uint32_t)own->n_rows, NET_HIDDEN);
-}
-
-static void sum_tile(const net_step *step, const product *what, const tile *own)
-{
-    const int token = step->token_start + own->row;
-    const uint32_t bytes = 2 * (uint32_t)own->n_outputs, n = (uint32_t)own->n_rows;
-    int16_t *stream =
-        l2(step->output + 2 * (uint32_t)(token * NET_WIDTH + own->output));
-    to_sum how = {l1(step->cut->l1_multiplier), l1(step->cut->l1_shift), step->scale,
-                  l1(step->cut->l1_output), own->n_outputs};
-    hal_copy_in(how.stream, stream, bytes, n, 2 * NET_WIDTH);
-    multiply_in_parallel(what, own->n_rows, finish_sum, &how);
-    hal_copy_out(stream, how.stream, bytes, n, 2 * NET_WIDTH);
-}
-
-static void linear_tile(const net_step *step, const tile *own)
-{
-    const product what = {.rows = l1(step->cut->l1_input),
-                          .weight = l1(step->cut->l1_weight),
-                          .bias = l1(step->cut->l1_bias),
-                          .row_stride = step->cut->n_in,
-                          .depth = step->cut->n_in,
-                          .n_outputs = own->n_outputs};
-    /* The hidden layer of a part of the tokens begins with that part. */
-    int row = own->row + (step->kind == STEP_OUTPUT ? 0 : step->token_start);
-    uint32_t depth = (uint32_t)step->cut->n_in;
-    hal_copy_in(l1(step->cut->l1_input), l2(step->input + (uint32_t)row * depth), depth,
-                (uint32_t)own->n_rows, depth);
-    switch (step->kind) {
-    case STEP_PATCH: patch_tile(step, &what, own); break;
-    case STEP_ROTATED: rotated_tile(step, &what, own); break;
-    case STEP_VALUES: values_tile(step, &what, own); break;
-    case STEP_HIDDEN: hidden_tile(step, &what, own); break;
-    default: sum_tile(step, &what, own);
-    }
 }
 
 typedef struct {
@@ -202,23 +78,23 @@ static void head_tile(const net_step *step, const tile *own)
 void run_linear(const net_step *step)
 {
     tile own;
-    if (step->kind == STEP_ROTATED && step->cut->rotation_rows == NET_TABLE_LENGTH)
-        load_rotation(step, 0, NET_TABLE_LENGTH);
+    begin_linear(step);
     for (int start = 0; start < step->cut->n_out; start += step->cut->slab) {
-        const uint8_t *slab = take_slab();
+        /* Places of constants that stay count from the start of the arena. */
+        const uint8_t *slab = step->cut->stays ? l2(0) : take_slab();
         const int in_slab = smaller(step->cut->slab, step->cut->n_out - start);
         for (int out = 0; out < in_slab; out += step->cut->out_tile) {
             own.output = start + out;
             own.n_outputs = smaller(step->cut->out_tile, in_slab - out);
             load_constants(step, slab, out, own.n_outputs);
-            if (step->kind == STEP_PATCH) load_vectors(step, own.output, own.n_outputs);
+            begin_outputs(step, &own);
             for (own.row = 0; own.row < step->token_count;
                  own.row += step->cut->row_tile) {
                 own.n_rows = smaller(step->cut->row_tile, step->token_count - own.row);
                 if (step->kind == STEP_HEAD)
                     head_tile(step, &own);
                 else
-                    linear_tile(step, &own);
+                    run_tile(step, &own);
             }
         }
     }

@@ -6,56 +6,22 @@
 
 static uint32_t crcs[NET_LAYERS];
 
-uint32_t trace_crc(int layer)
+void trace_begin(void)
 {
-    return crcs[layer];
+    memset(crcs, 0, sizeof crcs);
 }
 
-/* A layer whose heads are never side by side in memory. The checksum is affine: that of
- * a sum (modulo 2) of arrays is the sum of their checksums, and where their number is
- * even that of zeros once more. One head with zeros beside it is such an array. */
-static void trace_head(const net_step *step)
+uint32_t *trace_crc(int layer)
 {
-    static int8_t row[NET_WIDTH], zeros[NET_WIDTH];
-    const int8_t *own = l2(step->output);
-    const int h = NET_HEAD_DIM, first = step->output_start;
-    uint32_t crc = 0, empty = 0;
-    memset(row, 0, sizeof row);
-    for (int token = 0; token < NET_TOKENS; token++) {
-        for (int i = 0; i < h; i++)
-            row[first + i] = step->kind == STEP_VALUES ? own[i * NET_TOKENS + token]
-                                                       : own[token * h + i];
-        crc = crc32_update(crc, row, sizeof row);
-        if (first == 0 && NET_HEADS % 2 == 0)
-            empty = crc32_update(empty, zeros, sizeof zeros);
-    }
-    crcs[step->layer] = crc ^ (first == 0 ? empty : crcs[step->layer]);
+    return &crcs[layer];
 }
 
-void trace_step(const net_step *step)
+void trace_add(int layer, const void *data, uint32_t size)
 {
-    const uint32_t tokens = (uint32_t)step->token_count, width = NET_WIDTH;
-    const void *result = l2(step->output);
-    uint32_t *crc = &crcs[step->layer];
-    const uint32_t before = step->token_start == 0 ? 0 : *crc;
-    switch (step->kind) {
-    case STEP_ROTATED:
-    case STEP_VALUES: trace_head(step); break;
-    case STEP_ATTENTION:
-        if (step->output_start + NET_HEAD_DIM < NET_WIDTH) break;
-        *crc = crc32_update(0, result, NET_TOKENS * width);
-        break;
-    case STEP_HIDDEN: *crc = crc32_update(before, result, tokens * NET_HIDDEN); break;
-    case STEP_PATCH:
-    case STEP_SUM:
-    case STEP_OUTPUT: *crc = crc32_update(0, result, 2 * NET_TOKENS * width); break;
-    case STEP_POOL: *crc = crc32_update(0, result, 2 * NET_POOLED); break;
-    case STEP_HEAD: *crc = crc32_update(0, result, 4 * NET_CLASSES); break;
-    default: *crc = crc32_update(0, result, NET_TOKENS * width);
-    }
+    crcs[layer] = crc32_update(crcs[layer], data, size);
 }
 
 void trace_input(void)
 {
-    crcs[0] = crc32_update(0, l2(net_input), NET_INPUT_BYTES);
+    trace_add(0, l2(net_input), NET_INPUT_BYTES);
 }

@@ -1,14 +1,19 @@
-/* CRC-32 of every layer, of its values as int8, int16 or int32, token by token. */
+/* CRC-32 of every layer, of its values as int8, int16 or int32, row by row. */
 #ifndef TRACE_H
 #define TRACE_H
 
 #include "net.h"
 
-void trace_input(void);
+/* Before a window. */
+void trace_begin(void);
 
-/* After a step, while its result is there. */
+/* After the input, and after a step, while its result is there. */
+void trace_input(void);
 void trace_step(const net_step *step);
 
-uint32_t trace_crc(int layer);
+/* More of the values of a layer. */
+void trace_add(int layer, const void *data, uint32_t size);
+
+uint32_t *trace_crc(int layer);
 
 #endif

@@ -1,11 +1,50 @@
 """Writing ONNX operators one after the other, into a container of skl2onnx or alone."""
 
+from collections import Counter
+
 import numpy as np
 
-__all__ = ["LOWEST_OPSET", "HIGHEST_OPSET", "GraphWriter"]
+__all__ = ["LOWEST_OPSET", "HIGHEST_OPSET", "GraphParts", "GraphWriter"]
 
 # 18 is the first in which axes are inputs everywhere, 22 the last that skl2onnx writes.
 LOWEST_OPSET, HIGHEST_OPSET = 18, 22
+_EPSILON = float(np.finfo(np.float32).eps)
+
+
+class GraphParts:
+    """Take nodes and constants where skl2onnx is not at hand.
+
+    It is both the scope and the container of a :class:`GraphWriter`.
+
+    Parameters
+    ----------
+    target_opset : int, default=20
+        Version of the operators.
+    """
+
+    def __init__(self, target_opset=20):
+        self.target_opset = target_opset
+        self.nodes, self.constants, self._seen = [], [], Counter()
+
+    def get_unique_variable_name(self, name):
+        """Return a name that occurs once."""
+        self._seen[name] += 1
+        return f"{name}_{self._seen[name]}"
+
+    def get_unique_operator_name(self, name):
+        """Return a name of an operator that occurs once."""
+        return self.get_unique_variable_name(f"{name}_node")
+
+    def add_node(self, operator, inputs, outputs, *, name, **attributes):
+        """Take one operator."""
+        from onnx import helper
+
+        node = helper.make_node(operator, inputs, outputs, name=name, **attributes)
+        self.nodes.append(node)
+
+    def add_initializer(self, name, _type, _shape, tensor):
+        """Take one constant."""
+        self.constants.append(tensor)
 
 
 class GraphWriter:
@@ -182,3 +221,11 @@ class GraphWriter:
         """Replace a scale by one where it is not above a limit (a tensor)."""
         too_small = self.node("LessOrEqual", x, limit)
         return self.node("Where", too_small, self.constant(np.float32(1)), x)
+
+    def standardise(self, x):
+        """Bring each channel of each window to zero mean and unit deviation."""
+        x, mean = self.subtract_mean(x)
+        variance = self.reduce("Mean", self.node("Mul", x, x))
+        deviation = self.node("Sqrt", variance, name="deviation")
+        rounding = self.binary("Mul", self.node("Abs", mean), np.float32(10 * _EPSILON))
+        return self.node("Div", x, self.where_zero(deviation, rounding), name="scaled")

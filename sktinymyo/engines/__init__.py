@@ -1,0 +1,3 @@
+"""Engines that predict in place of torch, for the ``engine=`` of the estimators."""
+
+__all__ = []
