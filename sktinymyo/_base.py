@@ -167,10 +167,13 @@ class TinyMyoEstimator(BaseEstimator):
         check_number(
             "sfreq", self.sfreq, minimum=0, include_minimum=False, none_allowed=True
         )
-        if self.batch_size != "auto":
-            check_number("batch_size", self.batch_size, minimum=1, integer=True)
+        self._check_batch_size()
         resolve_device(self.device)
         check_engine(self.engine, self.precision, self.device)
+
+    def _check_batch_size(self):
+        if self.batch_size != "auto":
+            check_number("batch_size", self.batch_size, minimum=1, integer=True)
 
     def _load_encoder(self, seed, dropout=0.0):
         """Return a TinyMyo without a head, and what is known of its weights."""
@@ -301,6 +304,7 @@ class TinyMyoEstimator(BaseEstimator):
 
     def _run(self, X, method="head", finish=None, with_torch=False):
         """Run the module over validated windows, with the engine unless told."""
+        self._check_batch_size()  # set_params may have changed it since fit
         if not (with_torch or self.engine == "torch"):
             kind = "tokens" if method == "encode" else method
             return self._get_engine().run(X, kind, finish)

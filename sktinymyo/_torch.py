@@ -255,10 +255,11 @@ class WindowScaler:
             scaled = np.array(X, dtype=np.float32, order="C")
             finite = np.isfinite(scaled.sum(dtype=np.float64))
         if not finite:
+            advice = "" if self.method == "channel" else ", or pass scale='channel'"
             raise WindowsError(
                 f"X holds values that are too large for float32 after scaling with "
                 f"scale={self.method!r}; the largest is {np.abs(X).max():.3g}. Look "
-                "for broken samples, or pass scale='channel'."
+                f"for broken samples{advice}."
             )
         return torch.from_numpy(scaled)
 

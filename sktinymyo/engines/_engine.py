@@ -58,11 +58,12 @@ def check_engine(engine, precision, device):
             f"{', '.join(map(repr, ENGINES))}."
         )
     if precision != "auto" and precision not in _PRECISIONS[engine]:
-        others = [name for name in ENGINES if precision in _PRECISIONS[name]]
+        known = " or ".join(map(repr, _PRECISIONS[engine]))
+        others = [repr(name) for name in ENGINES if precision in _PRECISIONS[name]]
+        other_engine = f"engine={' or '.join(others)}, or " if others else ""
         raise ValueError(
             f"precision={precision!r} is not computed by engine={engine!r}; pass "
-            f"engine={' or '.join(map(repr, others))}, or precision="
-            f"{' or '.join(map(repr, _PRECISIONS[engine]))}."
+            f"{other_engine}precision={known}."
         )
     if engine == "torch":
         return

@@ -308,12 +308,15 @@ def _refuse(report, estimator, n_other):
             f"{type(last).__name__}.predict does not. {instead}."
         )
     rounded = {
-        getattr(step, "precision", None) for _, step, _ in fitted_steps(estimator)
-    } & {"bf16", "int8"}
+        f"{path}__precision" if path else "precision": step.precision
+        for path, step, _ in fitted_steps(estimator)
+        if getattr(step, "precision", None) in ("bf16", "int8")
+    }
     if rounded:
+        exact = ", ".join(f"{name}='float32'" for name in rounded)
         advice = (
-            f"The estimator itself computes with precision={rounded.pop()!r}: export "
-            "it after set_params(precision='float32')."
+            f"The estimator itself computes with {next(iter(rounded.values()))}: "
+            f"export it after set_params({exact})."
         )
     elif counted == ["votes"]:
         advice = (

@@ -200,6 +200,21 @@ def test_device_of_another_kind_is_refused():
         _engine.check_engine("openvino", "auto", "cuda")
 
 
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"batch_size": -3}, "batch_size must be a whole number and >= 1; got -3"),
+        ({"precision": "fp16"}, "precision='fp16' is not"),
+    ],
+)
+def test_changes_after_fit_are_checked(engine, changed, message, X):
+    model = TinyMyoEmbedder(**OPTIONS, engine=engine).fit(X)
+    with pytest.raises(ValueError, match=message) as caught:
+        model.set_params(**changed).transform(X)
+    assert "engine=," not in str(caught.value)
+
+
 def test_int8_after_another_fit_is_refused(X):
     model = TinyMyoEmbedder(**OPTIONS, engine="openvino").fit(X)
     model.set_params(precision="int8")

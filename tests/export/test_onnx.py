@@ -549,8 +549,11 @@ def test_not_fitted_and_half_precision(X):
         to_onnx(embedded(), X)
     for engine, precision in (("torch", "bf16"), ("onnxruntime", "int8")):
         embedder = TinyMyoEmbedder(**NANO, engine=engine, precision=precision).fit(X)
-        with pytest.raises(ExportError, match="precision='float32'"):
+        with pytest.raises(ExportError, match=r"set_params\(precision='float32'\)"):
             to_onnx(embedder, X)
+        piped = Pipeline([("scaler", ChannelScaler()), ("net", embedder)])
+        with pytest.raises(ExportError, match=r"\(net__precision='float32'\)"):
+            to_onnx(piped.fit(X), X)
         assert to_onnx(embedder.set_params(precision="float32"), X)
 
 

@@ -114,6 +114,7 @@ COEFFICIENTS = {
     ),
 }
 CYCLES_ONCE = 0.45e6
+_ONCE = "start of the program"
 CYCLES_PER_LAYER = 5e3
 L3_BYTES_PER_CYCLE = 1.0
 L2_BYTES_PER_CYCLE = 8.0
@@ -230,7 +231,11 @@ class CostEstimate:
         sums = {}
         for layer in self.layers:
             sums[layer.kind] = sums.get(layer.kind, 0.0) + layer.total
-        return sums | {"start of the program": self.once}
+        return sums | {_ONCE: self.once}
+
+    def by_layer(self):
+        """Return the cycles of every layer, in order."""
+        return {layer.layer: layer.total for layer in self.layers} | {_ONCE: self.once}
 
     def to_dict(self):
         """Return the estimate as plain dicts and numbers, for a JSON file."""
@@ -249,7 +254,9 @@ class CostEstimate:
             "cycles_error_share": self.error,
             "macs": self.macs,
             "operating_points": points,
-            "cycles_by_layer": {x.layer: round(x.total) for x in self.layers},
+            "cycles_by_layer": {
+                name: round(cycles) for name, cycles in self.by_layer().items()
+            },
         }
         if self.n_images is not None:
             fields["images"] = IMAGE_ORIGIN
@@ -408,17 +415,13 @@ def render_table(estimates, point, *, per_layer=False):
     megahertz = OPERATING_POINTS[point].megahertz
     columns = []
     for item in estimates:
-        rows = (
-            {layer.layer: layer.total for layer in item.layers}
-            if per_layer
-            else item.by_kind()
-        )
+        rows = item.by_layer() if per_layer else item.by_kind()
         columns.append(rows)
     names = list(columns[0])
     width = max(map(len, names)) + 2
     heads = "".join(f"{item.coefficients:>24}" for item in estimates)
     units = f"{'M cycles':>12}{'ms':>12}" * len(estimates)
-    lines = [f"{'layer':<{width}}{heads}", f"{'':<{width}}{units}"]
+    lines = [f"{'layer':<{width}}{heads}", f"{'at ' + point:<{width}}{units}"]
     for name in names:
         numbers = "".join(
             f"{rows[name] / 1e6:>12.3f}{rows[name] / megahertz / 1e3:>12.2f}"

@@ -4,6 +4,7 @@ import json
 import re
 
 from .._integer.image_program import ImageShape
+from ._tables import constant_bytes
 
 __all__ = ["render_readme"]
 
@@ -39,7 +40,8 @@ largest: {classes}.
 
 ## Memory
 
-L1 {l1} bytes, L2 {l2} bytes, L3 (`weights.bin`) {l3} bytes.
+L1 {l1} bytes, L2 {l2} bytes with the tables of `net.c`,
+L3 (`weights.bin`) {l3} bytes.
 
 ## What was never done
 
@@ -122,7 +124,7 @@ def render_readme(manifest, plan):
         reference=_REFERENCE[reference["source"]].format(reference["n_windows"]),
         classes=", ".join(map(_label, manifest["classes"]["values"])),
         l1=peak["L1"],
-        l2=peak["L2"],
+        l2=peak["L2"] + sum(constant_bytes(plan).values()),
         l3=peak["L3"],
         error=f"{manifest['estimates']['published']['cycles_error_share']:.0%}",
         notice=manifest["weights"]["notice"],

@@ -24,6 +24,8 @@ _FAMILIES = {
     "input, output, tables": ("", "#999999"),
 }
 _CONSTANTS = "tables of the program"
+# Times what is used: so far up an axis reaches at most.
+_MOST_EMPTY = 1.2
 _PARTS = {
     "linear": "#0072B2",
     "attention": "#009E73",
@@ -216,17 +218,17 @@ def plot_memory(plan, axes=None):
             linewidth=0.3,
         )
     steps = range(len(plan.steps))
-    tables = sum(constant_bytes(plan).values()) / 1024
+    peak, tables = plan.peak, sum(constant_bytes(plan).values())
     legend[_CONSTANTS] = above.bar(
         0,
-        tables,
+        tables / 1024,
         width=len(plan.steps),
-        bottom=plan.l2_bytes / 1024 - tables,
+        bottom=peak["L2"] / 1024,
         align="edge",
         color="0.85",
     )
-    _draw_limit(above, plan.l2_bytes)
-    above.set(ylabel="L2 (KB)", title="Memory over the steps of the network")
+    _draw_limit(above, "L2", peak["L2"] + tables, plan.l2_bytes)
+    above.set_title("Memory over the steps of the network")
     order = [family for family in (*_FAMILIES, _CONSTANTS) if family in legend]
     above.legend(
         [legend[family] for family in order],
@@ -242,20 +244,22 @@ def plot_memory(plan, axes=None):
         fill=True,
         color="#56B4E9",
     )
-    _draw_limit(below, plan.l1_bytes)
+    _draw_limit(below, "L1", peak["L1"], plan.l1_bytes)
     starts = [s.index for s in plan.steps if s.layer.endswith(".norm1")]
     for axis in axes:
         for start in starts:
             axis.axvline(start, color="0.7", linewidth=0.5)
     steps_of = "step (grey lines: blocks)" if starts else "step of one image"
-    below.set(xlabel=steps_of, ylabel="L1 arena (KB)")
+    below.set_xlabel(steps_of)
     below.set_xlim(0, len(plan.steps))
     return above.figure
 
 
-def _draw_limit(axis, size):
-    axis.axhline(size / 1024, color="black", linestyle="--", linewidth=1)
-    axis.set_ylim(0, size / 1024 * 1.05)
+def _draw_limit(axis, level, used, allowed):
+    """Draw what is allowed; where that is far off, what is used fills the axis."""
+    axis.set_ylabel(f"{level} (KB of {allowed / 1024:.0f})")
+    axis.axhline(allowed / 1024, color="black", linestyle="--", linewidth=1)
+    axis.set_ylim(0, min(allowed, _MOST_EMPTY * used) / 1024 * 1.05)
 
 
 def _family(name):

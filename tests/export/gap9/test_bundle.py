@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import resource
 import shutil
 
@@ -121,6 +122,10 @@ def test_contents(original):
 def test_report_and_figures(original):
     matplotlib.use("Agg")
     report = original.report()
+    in_use = re.search(r"^L2 +([\d.]+) KB", report, re.MULTILINE)[1]
+    readme = (original.path / "README.md").read_text(encoding="utf-8")
+    n_bytes = int(re.search(r"L2 (\d+) bytes", readme)[1])
+    assert f"{n_bytes / 1024:.1f}" == in_use
     for words in (
         "2 blocks",
         "never measured on a chip",

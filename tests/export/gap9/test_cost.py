@@ -65,6 +65,8 @@ def test_parts_add_up_and_the_plan_changes_little():
         assert item.cycles == pytest.approx(estimate(shape, name).cycles, rel=0.01)
         fields = item.to_dict()
         assert fields["cycles_error_share"] == 0.25 and fields["origin"]
+        parts = fields["cycles_by_layer"]
+        assert sum(parts.values()) == pytest.approx(fields["cycles"], abs=len(parts))
         assert set(fields["operating_points"]) == set(OPERATING_POINTS)
 
 
@@ -95,12 +97,20 @@ def test_narrow_layers_are_slower():
 def test_table_and_figure():
     matplotlib.use("Agg")
     result = estimate_gap9(tinymyo(8), profile="240MHz")
-    assert "blocks.7.attention" in result.table(per_layer=True)
+    rows = [line.split() for line in result.table(per_layer=True).splitlines()[2:]]
+    rows = rows[: rows.index([])]
+    assert ["blocks.7.attention"] in [row[:1] for row in rows]
+    *parts, total = (float(row[-4]) for row in rows)
+    assert sum(parts) == pytest.approx(total, abs=0.06)
+    assert "at 240MHz" in str(result)
     assert str(result) == render_table(list(result.estimates.values()), "240MHz")
     assert "0.606 - 1.01" in str(result) and "attention" in str(result)
     figure = result.plot()
     assert len(figure.axes) == 2 and "240MHz" in figure.axes[0].get_xlabel()
-    assert len(result.plot_memory().axes) == 2
+    axes = result.plot_memory().axes
+    used = result.plan.peak["L2"] / 1024
+    assert used < axes[0].get_ylim()[1] < 2 * used
+    assert [axis.get_ylabel() for axis in axes] == ["L2 (KB of 1400)", "L1 (KB of 100)"]
     matplotlib.pyplot.close("all")
 
 
