@@ -23,6 +23,7 @@ from sklearn.utils.metadata_routing import (
     MethodMapping,
     process_routing,
 )
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_feature_names_in,
     _check_sample_weight,
@@ -284,6 +285,12 @@ class _Distilled(MetaEstimatorMixin, BaseEstimator):
         return _back(windows, flat)
 
 
+def _student_has_logits(model):
+    # Scorers and calibration ask for it before they take probabilities.
+    student = vars(model).get("student_", model.student)
+    return hasattr(student, "decision_function")
+
+
 class DistilledClassifier(ClassifierMixin, TransformerMixin, _Distilled):
     """Train a small network on labels and on the answers of a large model.
 
@@ -539,8 +546,9 @@ class DistilledClassifier(ClassifierMixin, TransformerMixin, _Distilled):
         X = self._checked(X)
         return self.student_.predict_log_proba(X)
 
+    @available_if(_student_has_logits)
     def decision_function(self, X):
-        """Return the logits of the classes.
+        """Return the logits of the classes; only if the student has this method.
 
         Parameters
         ----------

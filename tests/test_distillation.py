@@ -118,6 +118,9 @@ def test_single_samples_learn_the_answer_for_their_window(features):
     predicted = model.fit(X[:40], y[:40]).predict(X[60:])
     assert np.mean(predicted == (y[60:] + 1) % 4) > 0.9
     assert model.predict_proba(X[:2]).shape == (2, 4)
+    # Votes have no logits; scorers must find that out before they call.
+    assert not hasattr(model, "decision_function")
+    assert hasattr(DistilledClassifier(teacher, student()), "decision_function")
     copied = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(copied.predict(X), model.predict(X))
 
