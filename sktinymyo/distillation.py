@@ -3,7 +3,6 @@
 from abc import abstractmethod
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn import get_config
 from sklearn.base import (
@@ -18,6 +17,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_random_state, get_tags
+from sklearn.utils._set_output import _get_adapter_from_container
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -138,7 +138,12 @@ class _Distilled(MetaEstimatorMixin, BaseEstimator):
         if self.augment is not None and not self.views:
             _let_augment(student, self.augment)
         teacher = self._fitted_teacher(
-            self._as_given(windows, flat), y, groups, weight, fit_params, int(seeds[1])
+            self._as_given(windows, flat, X),
+            y,
+            groups,
+            weight,
+            fit_params,
+            int(seeds[1]),
         )
         if self.feature_weight:
             _check_features(teacher, self.teacher)
@@ -146,7 +151,7 @@ class _Distilled(MetaEstimatorMixin, BaseEstimator):
         if more is not None:
             windows = np.concatenate([windows, more.astype(windows.dtype, copy=False)])
         windows = self._with_views(windows, int(seeds[2]))
-        asked = self._as_given(windows, flat)
+        asked = self._as_given(windows, flat, X)
         outputs, answered = self._ask(teacher, asked, y)
         features = None
         if self.feature_weight:
@@ -265,12 +270,13 @@ class _Distilled(MetaEstimatorMixin, BaseEstimator):
                 "pass another teacher, or leave these windows out."
             )
 
-    def _as_given(self, windows, flat):
-        """Return windows as they came, also with the names of their columns."""
+    def _as_given(self, windows, flat, X):
+        """Return windows in the form of X, also as a data frame with its columns."""
         given = _back(windows, flat)
-        if hasattr(self, "feature_names_in_"):
-            return pd.DataFrame(given, columns=self.feature_names_in_)
-        return given
+        if not hasattr(self, "feature_names_in_"):
+            return given
+        adapter = _get_adapter_from_container(X)
+        return adapter.create_container(given, None, columns=self.feature_names_in_)
 
     def _checked(self, X):
         """Return windows in the form in which the student was fitted."""
