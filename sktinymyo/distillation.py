@@ -17,11 +17,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_random_state, get_tags
+from sklearn.utils._set_output import _get_adapter_from_container
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
     process_routing,
 )
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_feature_names_in,
     _check_sample_weight,
@@ -136,7 +138,12 @@ class _Distilled(MetaEstimatorMixin, BaseEstimator):
         if self.augment is not None and not self.views:
             _let_augment(student, self.augment)
         teacher = self._fitted_teacher(
-            _back(windows, flat), y, groups, weight, fit_params, int(seeds[1])
+            self._as_given(windows, flat, X),
+            y,
+            groups,
+            weight,
+            fit_params,
+            int(seeds[1]),
         )
         if self.feature_weight:
             _check_features(teacher, self.teacher)
@@ -144,11 +151,12 @@ class _Distilled(MetaEstimatorMixin, BaseEstimator):
         if more is not None:
             windows = np.concatenate([windows, more.astype(windows.dtype, copy=False)])
         windows = self._with_views(windows, int(seeds[2]))
-        outputs, answered = self._ask(teacher, _back(windows, flat), y)
+        asked = self._as_given(windows, flat, X)
+        outputs, answered = self._ask(teacher, asked, y)
         features = None
         if self.feature_weight:
-            features = _standardised(_features_of(teacher, _back(windows, flat)))
-        del teacher
+            features = _standardised(_features_of(teacher, asked))
+        del teacher, asked
         # Of the windows as they came, then of each round of views.
         n_rounds = 1 + self.views
         n_plain = len(windows) // n_rounds
@@ -219,6 +227,12 @@ class _Distilled(MetaEstimatorMixin, BaseEstimator):
     def _fitted_teacher(self, X, y, groups, weight, fit_params, seed):
         """Return the teacher, fitted here unless it came fitted."""
         if _is_fitted(self.teacher):
+            if fit_params:
+                raise ValueError(
+                    f"fit got {sorted(fit_params)} for the teacher, but "
+                    f"teacher={self.teacher!r} is fitted already and stays as it is; "
+                    "leave them out, or pass a teacher that is not fitted."
+                )
             return self.teacher
         teacher = clone(self.teacher)
         if self.random_state is not None:
@@ -228,15 +242,41 @@ class _Distilled(MetaEstimatorMixin, BaseEstimator):
                 self, "fit", groups=groups, sample_weight=weight, **fit_params
             )
             return teacher.fit(X, y, **routed.teacher.fit)
-        if weight is not None:
-            if not takes_weights(teacher):
-                raise ValueError(
-                    f"sample_weight was given, but fit of {self.teacher!r} takes none. "
-                    "For a Pipeline, pass <step>__sample_weight, enable scikit-learn's "
-                    "metadata routing, or pass a fitted teacher."
-                )
+        if weight is not None and takes_weights(teacher):
             fit_params = {**fit_params, "sample_weight": weight}
+        elif weight is not None and not any(
+            name.endswith("__sample_weight") for name in fit_params
+        ):
+            raise ValueError(
+                f"sample_weight was given, but fit of {self.teacher!r} takes none. "
+                "For a Pipeline, pass <step>__sample_weight as well, enable "
+                "scikit-learn's metadata routing, or pass a fitted teacher."
+            )
         return teacher.fit(X, y, **fit_params)
+
+    def _check_answers(self, answers, shape):
+        """Refuse answers that no student can learn."""
+        if answers.shape != shape:
+            raise ValueError(
+                f"{self._ANSWER} of teacher={self.teacher!r} gave the shape "
+                f"{answers.shape}, where {shape} was expected; pass another teacher."
+            )
+        if not np.isfinite(answers).all():
+            finite = np.isfinite(answers).reshape(len(answers), -1).all(axis=1)
+            rows = np.flatnonzero(~finite)
+            raise ValueError(
+                f"{self._ANSWER} of teacher={self.teacher!r} gave NaN or infinity for "
+                f"{len(rows)} of {len(answers)} windows, first for window {rows[0]}; "
+                "pass another teacher, or leave these windows out."
+            )
+
+    def _as_given(self, windows, flat, X):
+        """Return windows in the form of X, also as a data frame with its columns."""
+        given = _back(windows, flat)
+        if not hasattr(self, "feature_names_in_"):
+            return given
+        adapter = _get_adapter_from_container(X)
+        return adapter.create_container(given, None, columns=self.feature_names_in_)
 
     def _checked(self, X):
         """Return windows in the form in which the student was fitted."""
@@ -249,6 +289,12 @@ class _Distilled(MetaEstimatorMixin, BaseEstimator):
             dtype=WINDOW_TYPES,
         )
         return _back(windows, flat)
+
+
+def _student_has_logits(model):
+    # Scorers and calibration ask for it before they take probabilities.
+    student = vars(model).get("student_", model.student)
+    return hasattr(student, "decision_function")
 
 
 class DistilledClassifier(ClassifierMixin, TransformerMixin, _Distilled):
@@ -278,9 +324,9 @@ class DistilledClassifier(ClassifierMixin, TransformerMixin, _Distilled):
         small probabilities count more.
     feature_weight : float, default=0.0
         Weight of the mean squared difference between the teacher's standardised
-        features (its ``transform``; of a Pipeline, what its last step sees) and a
-        linear projection of the student's, which is thrown away after `fit` [2]_. 0
-        leaves it out, and needs no features.
+        features (its ``transform``; of a Pipeline without one, what its last step
+        sees) and a linear projection of the student's, which is thrown away after
+        `fit` [2]_. 0 leaves it out, and needs no features.
     augment : {"amplitude", "noise", "channel-drop", "rotation", "time-jitter", \
             "published", "armband"} or None, default=None
         Random changes of windows, see :func:`sktinymyo.nn.augment_windows`.
@@ -450,7 +496,9 @@ class DistilledClassifier(ClassifierMixin, TransformerMixin, _Distilled):
             )
         order = {label: place for place, label in enumerate(known.tolist())}
         columns = [order[label] for label in classes.tolist()]
-        probabilities = np.asarray(teacher.predict_proba(X))[:, columns]
+        probabilities = np.asarray(teacher.predict_proba(X))
+        self._check_answers(probabilities, (len(X), len(known)))
+        probabilities = probabilities[:, columns]
         outputs = np.log(np.maximum(probabilities, _SMALLEST_PROBABILITY))
         return outputs.astype(np.float32), classes[outputs.argmax(axis=1)]
 
@@ -504,8 +552,9 @@ class DistilledClassifier(ClassifierMixin, TransformerMixin, _Distilled):
         X = self._checked(X)
         return self.student_.predict_log_proba(X)
 
+    @available_if(_student_has_logits)
     def decision_function(self, X):
-        """Return the logits of the classes.
+        """Return the logits of the classes; only if the student has this method.
 
         Parameters
         ----------
@@ -571,8 +620,8 @@ class DistilledRegressor(RegressorMixin, _Distilled):
         (the teacher alone). Windows without targets have this share only.
     feature_weight : float, default=0.0
         Weight of the mean squared difference between the teacher's standardised
-        features (its ``transform``; of a Pipeline, what its last step sees) and a
-        linear projection of the student's features, averaged over time.
+        features (its ``transform``; of a Pipeline without one, what its last step
+        sees) and a linear projection of the student's features, averaged over time.
     augment : {"amplitude", "noise", "channel-drop", "rotation", "time-jitter", \
             "published", "armband"} or None, default=None
         Random changes of windows, see :func:`sktinymyo.nn.augment_windows`.
@@ -716,6 +765,7 @@ class DistilledRegressor(RegressorMixin, _Distilled):
                 f"teacher predicts the shape {outputs.shape[1:]} for a window, but y "
                 f"has {y.shape[1:]}; pass a teacher of the same targets."
             )
+        self._check_answers(outputs, (len(X), *y.shape[1:]))
         return outputs, outputs
 
     def predict(self, X):
@@ -811,10 +861,21 @@ def _is_fitted(estimator):
 
 
 def _without_values(teacher):
-    """Return a teacher that is not fitted, also of one that was frozen."""
+    """Return a teacher that is not fitted, nor is anything frozen inside it."""
     while isinstance(teacher, FrozenEstimator):
         teacher = teacher.estimator
-    return clone(teacher)
+    teacher = clone(teacher)
+    # A clone keeps what is frozen as it is, and the windows of a chain of students.
+    inside = teacher.get_params(deep=True)
+    frozen = [name for name in inside if isinstance(inside[name], FrozenEstimator)]
+    for name in sorted(frozen, key=len):
+        if not any(name.startswith(f"{outer}__") for outer in frozen):
+            teacher.set_params(**{name: _without_values(inside[name])})
+    inside = {"": teacher, **teacher.get_params(deep=True)}
+    for name, estimator in inside.items():
+        if isinstance(estimator, _Distilled):
+            teacher.set_params(**{f"{name}__unlabeled".removeprefix("__"): None})
+    return teacher
 
 
 def _features_of(teacher, X):

@@ -25,6 +25,7 @@ class GridDisplay:
     ----------
     values : array-like of shape (n_steps, n_channels) or (n_channels,)
         A value of every channel, for each step in time; not negative for strengths.
+        NaN is drawn like a cell without an electrode.
     grid : tuple of 2 int or array-like of shape (n_rows, n_columns)
         ``(rows, columns)`` of a grid numbered row by row, or a table with the channel
         of every cell and -1 for cells without an electrode.
@@ -88,7 +89,15 @@ class GridDisplay:
                 "need one each."
             )
         self.label, self.unit = label, unit
+        n_channels = self.values.shape[1]
         self.bad_channels = [int(channel) for channel in bad_channels]
+        if not all(0 <= channel < n_channels for channel in self.bad_channels):
+            raise ValueError(
+                f"bad_channels={self.bad_channels} are not all among the {n_channels} "
+                "channels of the grid; channels count from 0."
+            )
+        if not np.isfinite(self.values).any():
+            raise ValueError("values hold no finite number; there is nothing to draw.")
 
     @classmethod
     def from_windows(cls, X, grid, *, unit=None, numbers=True, ax=None):
@@ -280,7 +289,8 @@ class GridDisplay:
         -------
         animation : matplotlib.animation.FuncAnimation
             One picture a step, all on the same scale of colours. Keep it in a variable
-            until it is shown; ``animation.save("grid.gif")`` writes it to a file.
+            until it is shown; ``animation.save("grid.gif", writer="pillow")`` writes it
+            to a file.
 
         Raises
         ------
@@ -324,7 +334,10 @@ class GridDisplay:
 
     @staticmethod
     def _limits(values):
-        low, high = float(np.min(values)), float(np.max(values))
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return 0.0, 1.0
+        low, high = float(values.min()), float(values.max())
         # Colours of strengths begin at zero, so that a map shows how much they differ.
         return min(low, 0.0), high if high > low else low + 1.0
 
