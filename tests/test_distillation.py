@@ -125,6 +125,13 @@ def test_single_samples_learn_the_answer_for_their_window(features):
     np.testing.assert_array_equal(copied.predict(X), model.predict(X))
 
 
+def test_a_grid_is_not_turned_like_a_ring(gestures):
+    images = AllConvNetClassifier((1, 2), width=4)
+    model = DistilledClassifier(Witness(), images, augment="armband", views=1)
+    with pytest.raises(ValueError, match="turns a ring of electrodes"):
+        model.fit(*gestures)
+
+
 def test_windows_without_labels_teach(gestures):
     X, y = gestures
     teacher = FrozenEstimator(lda().fit(X, y))

@@ -100,7 +100,7 @@ class GridDisplay:
             raise ValueError("values hold no finite number; there is nothing to draw.")
 
     @classmethod
-    def from_windows(cls, X, grid, *, unit=None, numbers=True, ax=None):
+    def from_windows(cls, X, grid, *, unit=None, limits=None, numbers=True, ax=None):
         """Draw the root mean square of windows over the grid.
 
         Parameters
@@ -109,7 +109,7 @@ class GridDisplay:
             Windows; each is one step in time, and the figure shows all together.
         grid, unit
             As in :class:`GridDisplay`.
-        numbers, ax
+        limits, numbers, ax
             As in :meth:`plot`.
 
         Returns
@@ -122,11 +122,20 @@ class GridDisplay:
             If X holds no windows, or the grid has another number of channels.
         """
         display = cls(_strengths(X), grid, unit=unit)
-        return display.plot(numbers=numbers, ax=ax)
+        return display.plot(limits=limits, numbers=numbers, ax=ax)
 
     @classmethod
     def from_recording(
-        cls, recording, grid, sfreq, *, step=0.05, unit=None, numbers=True, ax=None
+        cls,
+        recording,
+        grid,
+        sfreq,
+        *,
+        step=0.05,
+        unit=None,
+        limits=None,
+        numbers=True,
+        ax=None,
     ):
         """Draw the root mean square of a recording, in steps of time for `animate`.
 
@@ -142,7 +151,7 @@ class GridDisplay:
             Length of a step in seconds. A rest at the end is left out.
         unit
             As in :class:`GridDisplay`.
-        numbers, ax
+        limits, numbers, ax
             As in :meth:`plot`.
 
         Returns
@@ -167,10 +176,12 @@ class GridDisplay:
         parts = recording[:, : n_steps * n_times].reshape(len(recording), n_steps, -1)
         times = (np.arange(n_steps) + 0.5) * n_times / sfreq
         display = cls(_strengths(parts.swapaxes(0, 1)), grid, times=times, unit=unit)
-        return display.plot(numbers=numbers, ax=ax)
+        return display.plot(limits=limits, numbers=numbers, ax=ax)
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, unit=None, numbers=True, ax=None):
+    def from_estimator(
+        cls, estimator, X, *, unit=None, limits=None, numbers=True, ax=None
+    ):
         """Draw the root mean square of windows on the grid of a fitted estimator.
 
         Parameters
@@ -182,7 +193,7 @@ class GridDisplay:
             Windows, as the estimator was fitted on.
         unit
             As in :class:`GridDisplay`.
-        numbers, ax
+        limits, numbers, ax
             As in :meth:`plot`.
 
         Returns
@@ -205,7 +216,7 @@ class GridDisplay:
             unit=unit,
             bad_channels=getattr(estimator, "bad_channels_", ()),
         )
-        return display.plot(numbers=numbers, ax=ax)
+        return display.plot(limits=limits, numbers=numbers, ax=ax)
 
     def plot(self, ax=None, *, step=None, numbers=True, colorbar=True, limits=None):
         """Draw the map.
