@@ -26,6 +26,7 @@ with patches that are as many times longer.
 """
 
 import functools
+import itertools
 import resource
 import subprocess
 import sys
@@ -50,7 +51,7 @@ FORMS = {
     "joint, 1 x 72, patch 5": (1, 72, 3, 5, True),
 }
 SCALED = ("nano", "tiny", "small", "tinymyo")
-# Of the short pretraining.
+# Of the short pretraining, if none are named.
 STEPS = 150
 WAYS = ("float32", "checkpoints", "checkpoints, bf16")
 
@@ -190,13 +191,13 @@ def _apart(X, n_channels):
 
 
 def of_scaling(options):
-    """Yield key and function for every size."""
-    for size in SCALED:
-        key = {"question": "scaling", "size": size, "steps": STEPS, "seed": 0}
-        yield key, functools.partial(_pretrain, size, options)
+    """Yield key and function for every number of steps and size."""
+    for steps, size in itertools.product(options.steps, options.sizes):
+        key = {"question": "scaling", "size": size, "steps": steps, "seed": 0}
+        yield key, functools.partial(_pretrain, size, steps, options)
 
 
-def _pretrain(size, options):
+def _pretrain(size, steps, options):
     """Return parameters, error of reconstruction and accuracies of the folds."""
     from ablation import BATCH, DEVELOPMENT, development_sets, person_scaled, scores_of
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -213,7 +214,7 @@ def _pretrain(size, options):
         batch_size=BATCH,
         lr=2e-3,
         warmup=0.05,
-        max_steps=STEPS,
+        max_steps=steps,
         targets="raw",
         random_state=0,
     )
@@ -286,6 +287,8 @@ def main():
     add = parser.add_argument
     add("--question", nargs="+", choices=questions, metavar="QUESTION", default=[])
     add("--forms", nargs="+", choices=list(FORMS), metavar="FORM")
+    add("--sizes", nargs="+", choices=SCALED, default=SCALED, help="of scaling")
+    add("--steps", nargs="+", type=int, default=[STEPS], help="of scaling")
     add("--step", nargs=2, metavar=("WAY", "TIMES"), help="of --question large")
     add("--memory", help="folder for the teacher's embeddings, each computed once")
     add("--data", help="folder with the packed sets")
@@ -298,7 +301,9 @@ def main():
     for question in options.question:
         for key, compute in questions[question](options):
             values = results.compute(key, compute)
-            shown = [key.get(name) for name in ("size", "form", "way", "n_times")]
+            shown = [
+                key.get(name) for name in ("size", "steps", "form", "way", "n_times")
+            ]
             shown += [key.get("unit"), values]
             print(question, *(x for x in shown if x is not None), flush=True)
 
