@@ -11,7 +11,8 @@ Questions
     people     unseen persons: teacher, students alone and distilled, LDA; GroupKFold
                with five folds (``transfer.py`` has students from pretrained weights)
     within     the same for one person at a time, the first round -> the others; nine
-               persons, evenly spread
+               persons, evenly spread ("--methods tuned": all of a small network, from
+               pretrained weights, as in transfer.py)
     ablation   further rows of "people" on cote: logits without features, views,
                unlabelled windows of the persons of part 1; labels alone for as many
                windows as "unlabelled" sees; a small student that starts from
@@ -234,6 +235,10 @@ def recipe_of(method, case):
     if method == "alone, longer":
         n_windows = len(case.y) + (0 if case.rest is None else len(case.rest))
         return ALONE | {"seen": n_windows * epochs_of(n_windows)}
+    if method == "tuned":
+        from transfer_methods import TUNING, VIEWS
+
+        return TUNING["open"] | {"weights": WEIGHTS, "seen": VIEWS["open"]}
     if method.startswith("from weights"):
         return FROM_WEIGHTS | {"weights": WEIGHTS}
     return STUDENT
@@ -271,6 +276,10 @@ def model_of(method, case, options, *, size=None, seed=0):
         return classifier("lda")
     if method == "teacher":
         return teacher_of(len(case.y), options.memory)
+    if method == "tuned":
+        from transfer_methods import build
+
+        return build("tuned-open", n_train=len(case.y), seed=seed, weights=WEIGHTS)
     recipe = recipe_of(method, case)
     if method not in LESSONS:
         return student_of(size, len(case.y), seed=seed, **recipe)
@@ -350,8 +359,10 @@ def _contenders(options, case):
     """Yield method, size and seed."""
     for method in ("lda", "teacher"):
         yield method, None, 0
+    if "tuned" in options.methods:
+        yield "tuned", "small", 0
     for size in options.sizes:
-        for method in options.methods:
+        for method in (name for name in STUDIED if name in options.methods):
             if method == "unlabelled" and case.rest is None:
                 continue
             for seed in options.seeds if size == "nano" else (0,):
@@ -411,7 +422,7 @@ def main():
     add("--recipes", nargs="+", choices=list(RECIPES), metavar="RECIPE")
     add("--sizes", nargs="+", choices=STUDENTS, default=["nano", "tiny"])
     add("--seeds", nargs="+", type=int, default=[0, 1], help="of nano students")
-    add("--methods", nargs="+", choices=STUDIED, default=STUDIED, help="of students")
+    add("--methods", nargs="+", choices=(*STUDIED, "tuned"), default=STUDIED)
     further = (*FURTHER, "from weights", "from weights, unlabelled")
     add("--further", nargs="+", choices=further, default=further, help="of ablation")
     add("--folds", nargs="+", type=int, help="default: all")

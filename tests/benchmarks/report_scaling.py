@@ -115,7 +115,7 @@ def draw(path, contents):
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
     import numpy as np
-    from matplotlib.ticker import NullFormatter, ScalarFormatter
+    from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
     large = parameters_of_large(contents)
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
@@ -138,7 +138,8 @@ def draw(path, contents):
                     axis.annotate(size, xycoords=("data", "axes fraction"), **place)
                 axis.axvline(large, color="0.7", lw=1, ls=":")
     for axis in axes:
-        axis.yaxis.set_minor_formatter(ScalarFormatter())
+        axis.yaxis.set_minor_formatter(NullFormatter())
+        axis.yaxis.set_major_locator(MaxNLocator(6))
         axis.yaxis.set_major_formatter(ScalarFormatter())
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.tick_params(which="both", labelsize=8)
