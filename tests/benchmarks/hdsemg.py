@@ -1,6 +1,7 @@
 """Images of electrode grids: single samples, votes, sessions, people, shifted grids.
 
     python tests/benchmarks/hdsemg.py
+    python tests/benchmarks/hdsemg.py --only export
 
 The set ``flexemg_hd64_demo`` (16 x 4 electrodes, 1000 Hz, rest and four gestures, three
 people) and the simulated grid of 16 x 8. Filters: 20 to 380 Hz, without 45 to 55 Hz.
@@ -10,7 +11,8 @@ each, as its authors do. The closing rest of a file has a repetition of its own 
 set; it belongs to its file here. Windows are 50 ms without overlap for the images, and
 every second sample of them is trained on; LDA on time-domain features sees windows of
 200 ms every 100 ms. Scores of single samples, of votes over the last n samples of a
-segment, and of votes over the same windows that LDA sees.
+segment, and of votes over the same windows that LDA sees. "export" compares the float
+network with its int8 graph and with its integers, whose C program gives the same bits.
 """
 
 import copy
@@ -233,9 +235,67 @@ def transfer(results, frames, seeds):
                 print(key, name, round(values["window"], 3), flush=True)
 
 
+def export(results, frames, seed=0):
+    """Score float, int8 graph and integers of the network for the next session."""
+    import numpy as np
+    from sklearn.metrics import accuracy_score, balanced_accuracy_score
+
+    from sktinymyo import estimate_gap9, to_onnx
+    from sktinymyo.export._onnx_session import make_session, run_graph
+    from sktinymyo.export.quantize import quantize
+
+    meta = frames.meta
+    for subject in np.unique(meta["subject"]):
+        train = choose(meta, subject=subject, session=0)
+        test = choose(meta, subject=subject, session=1)
+        X, truth = frames.X[test], frames.y[test]
+        model = None
+        for vote in (1, "window"):
+            key = {
+                "set": "flexemg",
+                "protocol": "export",
+                "unit": int(subject),
+                "vote": vote,
+                "seed": seed,
+            }
+            if results.find(key):
+                continue
+            if model is None:
+                model = network("allconv", frames.grid, seed, RECIPE)
+                model.fit(frames.X[train], frames.y[train])
+            model.set_params(vote=vote)
+            known = frames.X[train][::4]
+            graph = to_onnx(model, known[:8], quantize="int8", X_calib=known)
+            integers = quantize(model, known)
+            labels = {
+                "float": model.predict(X),
+                "int8": run_graph(make_session(graph), X.astype(np.float32))[0],
+                "integers": integers.predict(X),
+            }
+            values = {"n_windows": len(X), "weights_bytes": integers.program.nbytes()}
+            for name, found in labels.items():
+                values[name] = {
+                    "accuracy": accuracy_score(truth, found),
+                    "balanced": balanced_accuracy_score(truth, found),
+                    "agreement": float(np.mean(found == labels["float"])),
+                }
+            chip = estimate_gap9(model)
+            values["peak"] = dict(chip.plan.peak)
+            values["of_one_image"] = {
+                name: {
+                    "ms": 1e3 * one.of_one_image().seconds("370MHz")[0],
+                    "mj": one.of_one_image().millijoules("370MHz")[0],
+                }
+                for name, one in chip.estimates.items()
+            }
+            results.add(key, values)
+            print(key, values, flush=True)
+
+
 def main():
     """Run what is not yet stored."""
     parser = parser_of(__doc__, "hdsemg")
+    parser.add_argument("--only", choices=("scores", "export"), default=None)
     parser.add_argument("--data", default=None, help="folder with the packed sets")
     options = parser.parse_args()
     limit_threads(options.threads)
@@ -244,6 +304,10 @@ def main():
     from sktinymyo.datasets import make_hdsemg
 
     frames = flexemg(options.data)
+    if options.only != "scores":
+        export(results, frames)
+    if options.only == "export":
+        return
     first = {"session": 0}
     recorded = {
         "repetition": [

@@ -23,6 +23,12 @@ TRANSFER = {
     "others + all": "other people, then calibrated",
     "others + part": "other people, then three of five gestures",
 }
+FORMS = {
+    "float": "float32",
+    "int8": "int8, ONNX",
+    "integers": "integers, C program",
+}
+VOTES = {1: "last sample of 50 ms", "window": "50 ms, all samples vote"}
 # Codes of the gestures that the last row was shown.
 SHOWN = ("0", "1", "4")
 
@@ -87,6 +93,42 @@ def rows_of_transfer(contents):
     return rows
 
 
+def rows_of_export(contents):
+    """Return the rows of the forms of the network, and what it takes of a chip."""
+    rows = []
+    for vote, what in VOTES.items():
+        mine = records_of(contents, protocol="export", vote=vote)
+        for form, title in FORMS.items() if mine else ():
+            columns = {
+                name: [r["values"][form][name] for r in mine]
+                for name in ("accuracy", "balanced", "agreement")
+            }
+            rows.append(
+                [what, title, sum(r["values"]["n_windows"] for r in mine)]
+                + [
+                    f"{statistics.fmean(found):.3f} ± {statistics.pstdev(found):.3f}"
+                    for found in columns.values()
+                ]
+            )
+    return rows
+
+
+def chip_of(contents):
+    """Return a sentence on memory and estimates of one image."""
+    values = records_of(contents, protocol="export", vote=1)[0]["values"]
+    levels = ", ".join(
+        f"{level} {size / 1024:.0f} KB" for level, size in values["peak"].items()
+    )
+    costs = ", ".join(
+        f"{one['ms']:.2f} ms and {one['mj']:.3f} mJ ({name})"
+        for name, one in values["of_one_image"].items()
+    )
+    return (
+        f"\nOf the chip it takes {levels}; an image is estimated at {costs} at "
+        "370 MHz, never measured.\n"
+    )
+
+
 def hdsemg(contents):
     """Render everything that is known."""
     if not any(content["records"] for content in contents):
@@ -99,6 +141,12 @@ def hdsemg(contents):
         text.append("\n**flexemg, from the other two people to the next session**\n\n")
         ends = ["recall of rest, fist, open", "of the others"]
         text.append(table(["model", *COLUMNS.values(), *ends], rows))
+    rows = rows_of_export(contents)
+    if rows:
+        text.append("\n**flexemg, next session: float and what is exported**\n\n")
+        scores = ["accuracy", "balanced accuracy", "labels as in float"]
+        text.append(table(["label of", "form", "windows", *scores], rows))
+        text.append(chip_of(contents))
     every = [record for content in contents for record in content["records"]]
     for name in distinct(every, "set"):
         if name.startswith("simulated"):
