@@ -308,6 +308,8 @@ class TinyMyoEstimator(BaseEstimator):
         if not (with_torch or self.engine == "torch"):
             kind = "tokens" if method == "encode" else method
             return self._get_engine().run(X, kind, finish)
+        if not with_torch:
+            check_engine(self.engine, self.precision, self.device)
         device = resolve_device(self.device)
         return self._get_runner().run(
             X,

@@ -66,6 +66,11 @@ class ExportedImages:
         return self.preprocess.n_channels
 
     @property
+    def is_scaled(self):
+        """Whether something of `fit` scales the windows."""
+        return bool((self.scale != 1).any())
+
+    @property
     def head_weight(self):
         """Map from the means of the last maps to the logits, (n_classes, n_pooled)."""
         weight = self.network.classes.weight.detach().cpu().numpy()

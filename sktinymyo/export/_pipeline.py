@@ -1,5 +1,6 @@
 """A fitted pipeline, read into the parts that a device can run."""
 
+import copy
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -30,7 +31,7 @@ from ..signal import padding_length
 from ._image_pipeline import assemble_images, check_images
 from ._integer.program import Preprocess
 
-__all__ = ["ExportedModel", "read_pipeline"]
+__all__ = ["ExportedModel", "in_float", "read_pipeline"]
 
 HEADS = (LogisticRegression, LinearDiscriminantAnalysis, LinearSVC, RidgeClassifier)
 _PROBABILISTIC = (LogisticRegression, LinearDiscriminantAnalysis)
@@ -113,6 +114,11 @@ class ExportedModel:
         return self.preprocess.n_channels
 
     @property
+    def is_scaled(self):
+        """Whether something of `fit` scales the windows."""
+        return bool((self.scale != 1).any())
+
+    @property
     def n_patches(self):
         """Complete patches of a channel."""
         return self.n_times // self.config.patch_size
@@ -165,6 +171,28 @@ def read_pipeline(estimator):
     if images:
         return assemble_images(steps, chain, network[1])
     return _assemble(steps, chain, network[1], head)
+
+
+def in_float(estimator):
+    """Return a copy of a fitted pipeline whose networks predict with torch in float32.
+
+    What was fitted is not copied.
+    """
+    twin = copy.copy(estimator)
+    if isinstance(estimator, Pipeline):
+        twin.steps = [
+            (name, step if isinstance(step, str) else in_float(step))
+            for name, step in estimator.steps
+        ]
+    elif hasattr(estimator, "student_"):
+        twin.student_ = in_float(estimator.student_)
+    elif hasattr(estimator, "engine"):
+        twin.set_params(engine="torch", precision="float32")
+    elif isinstance(estimator, AllConvNetClassifier):
+        twin.set_params(precision="float32")
+    else:
+        return estimator
+    return twin
 
 
 def _flatten(estimator, prefix=""):

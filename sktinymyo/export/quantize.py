@@ -1,5 +1,7 @@
 """Post-training quantisation of a fitted pipeline to a network of integers."""
 
+import warnings
+
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.utils.metaestimators import available_if
@@ -15,8 +17,9 @@ from ._integer.comparison import (
 from ._integer.lowering import lower
 from ._integer.preprocess import preprocess_windows, quantise_input
 from ._integer.reference import run_program
+from ._integer.strength import check_strength, find_artefacts
 from ._integer.votes import SCORE_UNIT
-from ._pipeline import read_pipeline
+from ._pipeline import in_float, read_pipeline
 
 __all__ = ["QuantizationReport", "QuantizedModel", "quantize"]
 
@@ -43,7 +46,8 @@ def quantize(pipeline, X_calib, *, y_calib=None, percentile=99.995, batch_size="
     X_calib : array-like of shape (n_windows, n_channels, n_times) or \
             (n_windows, n_channels * n_times)
         Raw windows, as `pipeline` takes them: at least 8, better some hundred of all
-        gestures. Those of the training do; labels are not needed.
+        gestures. Those of the training do; labels are not needed. Windows with a
+        sample more than 20 times beyond the others are left out, with a warning.
     y_calib : array-like of shape (n_windows,) or None, default=None
         Labels, for the accuracies of the report only.
     percentile : float or None, default=99.995
@@ -64,8 +68,8 @@ def quantize(pipeline, X_calib, *, y_calib=None, percentile=99.995, batch_size="
     UnsupportedStepError
         If steps have no integer form; all are named, with what can take their place.
     WindowsError
-        If the windows have another shape than in `fit`, hold NaN, are constant, or
-        are too few.
+        If the windows have another shape than in `fit`, hold NaN, are constant, too
+        few, or 30 times stronger or weaker than those of `fit`.
     ValueError
         If a parameter is not as documented.
 
@@ -95,10 +99,10 @@ def quantize(pipeline, X_calib, *, y_calib=None, percentile=99.995, batch_size="
             f"X_calib holds {len(X)} window(s), too few to measure ranges on; pass at "
             f"least {LEAST_WINDOWS}, better some hundred of all gestures."
         )
-    y = as_labels("y_calib", y_calib, len(X))
-    statistics = _measure(model, X, batch_size)
+    y = as_labels("y_calib", y_calib, len(X), model.classes)
+    statistics, artefacts = _measure(model, X, batch_size)
     program = lower(model, statistics, percentile=percentile)
-    return QuantizedModel(pipeline, model, program, X, y)
+    return QuantizedModel(in_float(pipeline), model, program, X, y, artefacts)
 
 
 class QuantizedModel:
@@ -125,6 +129,8 @@ class QuantizedModel:
         Shapes, constants and scales.
     classes_ : ndarray of shape (n_classes,)
         Labels in the order of the logits.
+    artefacts_ : ndarray of int
+        Windows of the calibration that were left out as artefacts.
 
     Examples
     --------
@@ -144,11 +150,12 @@ class QuantizedModel:
     (1, 2)
     """
 
-    def __init__(self, pipeline, model, program, X_calib, y_calib):
+    def __init__(self, pipeline, model, program, X_calib, y_calib, artefacts):
         self.pipeline = pipeline
         self.model = model
         self.program = program
         self.classes_ = model.classes
+        self.artefacts_ = artefacts
         self._calibration = X_calib, y_calib
         self._report = None
 
@@ -228,14 +235,7 @@ class QuantizedModel:
         -------
         probabilities : ndarray of float64, shape (n_windows, n_classes)
         """
-        logits = self.decision_logits(X)
-        if self.model.probabilities == "vote":
-            return logits * SCORE_UNIT
-        logits = logits * _LOGIT
-        if self.model.probabilities == "softmax":
-            return softmax(logits, axis=1)
-        separate = expit(logits)
-        return separate / separate.sum(axis=1, keepdims=True)
+        return probabilities_of(self.decision_logits(X), self.model.probabilities)
 
     def report(self, X=None, y=None):
         """Compare with the float pipeline.
@@ -255,7 +255,7 @@ class QuantizedModel:
         """
         if X is not None:
             X = as_raw_windows("X", X, self.model)
-            return self._compare(X, as_labels("y", y, len(X)))
+            return self._compare(X, as_labels("y", y, len(X), self.classes_))
         if self._report is None:
             self._report = self._compare(*self._calibration)
         return self._report
@@ -316,8 +316,8 @@ def as_raw_windows(name, X, model):
     return X
 
 
-def as_labels(name, y, n_windows):
-    """Return labels, one for each window, or None."""
+def as_labels(name, y, n_windows, classes):
+    """Return labels, one for each window and some of them known, or None."""
     if y is None:
         return None
     y = np.asarray(y)
@@ -326,7 +326,31 @@ def as_labels(name, y, n_windows):
             f"{name} has shape {y.shape}; it must hold one label for each of the "
             f"{n_windows} windows."
         )
+    if n_windows and not set(y.tolist()) & set(classes.tolist()):
+        raise ValueError(
+            f"no label in {name} is one of the classes {classes.tolist()}; pass labels "
+            "as fit had them."
+        )
     return y
+
+
+def probabilities_of(logits, kind):
+    """Return the probabilities that integer logits stand for, in float64.
+
+    Parameters
+    ----------
+    logits : ndarray of int32, shape (n_windows, n_classes)
+        From an integer network.
+    kind : {"softmax", "one-vs-rest", "vote"}
+        How the pipeline makes probabilities.
+    """
+    if kind == "vote":
+        return logits * SCORE_UNIT
+    logits = logits * _LOGIT
+    if kind == "softmax":
+        return softmax(logits, axis=1)
+    separate = expit(logits)
+    return separate / separate.sum(axis=1, keepdims=True)
 
 
 def _parts(n_windows):
@@ -336,7 +360,7 @@ def _parts(n_windows):
 
 
 def _measure(model, X, batch_size):
-    """Return the statistics of all layers on raw windows."""
+    """Return the statistics of all layers on raw windows, and artefacts left out."""
     windows = np.concatenate(
         [
             scaled_windows(model, preprocess_windows(model, X[part]))
@@ -348,5 +372,18 @@ def _measure(model, X, batch_size):
             "X_calib is constant after the preprocessing, so that no range can be "
             "measured; pass recorded windows."
         )
+    artefacts = find_artefacts(windows)
+    if len(artefacts):
+        warnings.warn(
+            f"{len(artefacts)} of {len(windows)} windows of X_calib hold samples more "
+            f"than 20 times beyond the others, the first at {artefacts[:5].tolist()}: "
+            "taken as artefacts, from which no range is learned.",
+            UserWarning,
+            stacklevel=3,
+        )
+        windows = np.delete(windows, artefacts, axis=0)
+    if model.is_scaled:
+        check_strength(windows)
     # The choice of tokens must be the same in every run.
-    return collect_statistics(model, windows, batch_size, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    return collect_statistics(model, windows, batch_size, rng), artefacts

@@ -78,6 +78,22 @@ def test_tuned_classifier_keeps_its_answers(tuned):
     assert "3 classes" in repr(model)
 
 
+def test_a_broken_sample_spoils_no_range(tuned):
+    X, _ = make_windows()
+    broken = X.copy()
+    broken[5, 1, 3] = 1e6
+    with pytest.warns(UserWarning, match=r"1 of 60 windows .* first at \[5\]"):
+        model = quantize(tuned, broken)
+    assert model.artefacts_.tolist() == [5]
+    assert model.report(make_windows(seed=1)[0]).agreement >= 0.95
+
+
+def test_windows_of_another_unit_are_refused(tuned):
+    X, y = make_windows()
+    with pytest.raises(WindowsError, match="1e\\+03 times as strong"):
+        quantize(tuned, (X - 4) * 1000)
+
+
 def test_float_trace_is_the_network(tuned):
     X, _ = make_windows(seed=2)
     model = read_pipeline(tuned)

@@ -282,6 +282,36 @@ class GAP9Bundle:
         logits = self.decision_logits(X, engine=engine)
         return self.classes_[logits.argmax(axis=1)]
 
+    def predict_proba(self, X, *, engine="host"):
+        """Return the probabilities of the classes, computed from the integer logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_windows, n_channels, n_times) or \
+                (n_windows, n_channels * n_times)
+            Raw windows, as the pipeline took them.
+        engine : {"host", "numpy"}, default="host"
+            The C program, or the reference in numpy, which needs no compiler.
+
+        Returns
+        -------
+        probabilities : ndarray of float64, shape (n_windows, n_classes)
+
+        Raises
+        ------
+        AttributeError
+            If the classifier of the pipeline has none, such as LinearSVC.
+        """
+        kind = self.manifest["classes"]["probabilities"]
+        if kind is None:
+            raise AttributeError(
+                "the classifier of this bundle has no probabilities; use predict or "
+                "decision_logits."
+            )
+        from ..quantize import probabilities_of
+
+        return probabilities_of(self.decision_logits(X, engine=engine), kind)
+
     def check_sources(self):
         """Compare plan and C sources with those that this version generates.
 

@@ -31,6 +31,8 @@ _MOST_TESTED = 1000
 _MOST_COMPARED = 200
 # Long windows of images are many runs each; fewer of them say as much.
 _MOST_IMAGES, _FEWEST_COMPARED = 20_000, 16
+# Less is a fault of the calibration, not rounding, which costs a few of a hundred.
+_LEAST_AGREEMENT = 0.7
 _REFERENCES = ("calibration", "simulated")
 
 
@@ -101,9 +103,11 @@ def export_gap9(
     PlanError
         If the network does not fit the memory; the largest tensors are named.
     BundleError
-        If something stands at `path` that must stay, or a check failed.
+        If something stands at `path` that must stay, or a check failed. One of them:
+        at least seven of ten windows have the same label in integers as in float.
     WindowsError
-        If the windows hold NaN, are constant, too few, or of another shape.
+        If the windows hold NaN, are constant, too few, of another shape, or 30 times
+        stronger or weaker than those of `fit`.
     OptionalDependencyError
         If onnx, onnxruntime or skl2onnx is not installed.
 
@@ -141,9 +145,11 @@ def export_gap9(
     _require_packages()
     path = check_target(path, overwrite=overwrite)
 
-    from .._pipeline import read_pipeline
+    from .._pipeline import in_float, read_pipeline
     from ..quantize import as_labels, as_raw_windows, quantize
 
+    # An engine of the pipeline rounds in its own way; the floats are torch's.
+    pipeline = in_float(pipeline)
     # Whether it fits does not depend on the windows, and is known at once;
     # so is whether the labels can be written.
     model = read_pipeline(pipeline)
@@ -151,7 +157,7 @@ def export_gap9(
     estimate = plan_pipeline(model, l1_kb, l2_kb, profile)
     if X_test is not None:
         X_test = as_raw_windows("X_test", X_test, model)
-        y_test = as_labels("y_test", y_test, len(X_test))
+        y_test = as_labels("y_test", y_test, len(X_test), model.classes)
         if not len(X_test):
             raise WindowsError(
                 "X_test holds no windows; pass some, or leave it out to compare on "
@@ -189,7 +195,8 @@ class _Export:
         if self.source == "simulated":
             windows = _simulated(self.windows, _N_REFERENCE)
         else:
-            windows = self.windows[_spread(len(self.windows), _N_REFERENCE)]
+            good = np.delete(self.windows, self.quantized.artefacts_, axis=0)
+            windows = good[_spread(len(good), _N_REFERENCE)]
         self.reference = np.ascontiguousarray(windows, dtype=np.float32)
 
         n_images = self.program.shape.n_runs
@@ -252,6 +259,13 @@ class _Export:
         """Note how far the integers are from the float pipeline."""
         labels = self.tested_labels
         report = self.quantized.report(self.tested_on, labels)
+        if report.agreement < _LEAST_AGREEMENT and report.n_windows >= _N_REFERENCE:
+            raise BundleError(
+                "nothing was written, for a check failed: the integers have the label "
+                f"of the floats on only {report.agreement:.0%} of {report.n_windows} "
+                "windows. Pass more windows of all gestures as X_calib; windows much "
+                "stronger than those of X_calib are cut off."
+            )
         words = f"{report.agreement:.1%} of {report.n_windows} labels as in float"
         if labels is not None:
             which = (
@@ -266,6 +280,11 @@ class _Export:
             n_missing = len(set(self.program_classes()) - set(labels.tolist()))
             if n_missing:
                 words += f"; {n_missing} classes are not among them"
+        if len(self.quantized.artefacts_):
+            words += (
+                f"; {len(self.quantized.artefacts_)} windows of the calibration were "
+                "left out as artefacts"
+            )
         self._note("integers beside float", words)
 
     def _write_reference(self, folder):

@@ -430,7 +430,9 @@ def nothing_written(folder):
         ({"reference": "mine"}, ValueError, "reference='mine'"),
         ({"X": lambda X: X * [np.nan]}, WindowsError, "NaN"),
         ({"X": lambda X: X[:2]}, WindowsError, "too few"),
+        ({"X": lambda X: X * 1e-3}, WindowsError, "times as strong"),
         ({"y_calib": ["a"]}, ValueError, "y_calib"),
+        ({"y_calib": np.repeat("a", 48)}, ValueError, "no label in y_calib"),
         ({"y_test": ["a"]}, ValueError, "without X_test"),
         ({"X_test": make_windows()[0][:, :1]}, WindowsError, "X_test has shape"),
         ({"X_test": make_windows()[0][:0]}, WindowsError, "X_test holds no windows"),
@@ -490,6 +492,26 @@ def test_integers_are_compared_on_test_windows(pipeline, tmp_path):
     assert "calibration did not see, 0.000 in float" in integers
     assert "accuracy 0.000 ->" in details["model_int8.onnx beside float"]
     assert "no estimate" not in " ".join(details.values())
+
+
+def test_integers_of_an_engine_are_compared_with_float(tmp_path):
+    X, y = make_windows()
+    network = TinyMyoClassifier(
+        "random", size="nano", tune="head", engine="onnxruntime", precision="int8"
+    )
+    pipe = make_pipeline(EMGFilter(sfreq=1000, phase="causal"), network).fit(X, y)
+    bundle = export_gap9(pipe, tmp_path / "new", X, verify=False)
+    assert "0.0e+00" not in bundle.report()
+    assert pipe[-1].engine == "onnxruntime"
+    probabilities = bundle.predict_proba(X, engine="numpy")
+    np.testing.assert_allclose(probabilities, pipe.predict_proba(X), atol=0.1)
+
+
+def test_integers_that_disagree_are_not_written(pipeline, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_module, "_LEAST_AGREEMENT", 1.1)
+    with pytest.raises(BundleError, match="label of the floats on only"):
+        export_gap9(pipeline, tmp_path / "new", make_windows()[0], verify=False)
+    assert nothing_written(tmp_path)
 
 
 def test_failed_check_writes_nothing(pipeline, tmp_path, monkeypatch):
