@@ -3,9 +3,9 @@ A small network that learned from a large one
 =============================================
 
 The encoder that knows most is too large for an armband's chip: 3.6 million parameters,
-and a tenth of a second for a window. This example trains a network of 60,000 parameters
-on the large one's answers, compares it with the same network trained on labels alone,
-and asks what each would cost on a GAP9.
+and tens of milliseconds for a window of 0.2 s. This example trains a network of 60,000
+parameters on the large one's answers, compares it with the same network trained on
+labels alone, and asks what each would cost on a GAP9.
 
 The large model may also answer windows that nobody labelled: half of the training
 windows below have no label for anyone but the large model's probabilities.

@@ -4,10 +4,10 @@ Images of an electrode grid
 
 A grid of 16 x 8 electrodes on the forearm gives an image a thousand times a second. One
 such image, a single sample in time, tells much about what the hand does, and the votes
-of some tens of them tell nearly all. This example simulates a person who puts the grid
-on twice, repairs electrodes without contact, looks at the maps of activity, trains the
-network of convolutions of :class:`~sktinymyo.AllConvNetClassifier`, and calibrates it
-for the second session.
+of some tens of them usually tell more. This example simulates a person who puts the
+grid on twice, repairs electrodes without contact, looks at the maps of activity, trains
+the network of convolutions of :class:`~sktinymyo.AllConvNetClassifier`, and calibrates
+it for the second session.
 
 Everything is simulated, so that the example runs anywhere; no figure below says
 anything about real people (those are in the benchmarks). It takes less than a minute.
@@ -59,7 +59,7 @@ data = make_hdsemg(
     n_dead_channels=3,
     electrode_shift=8.0,
     n_motor_units=30,
-    random_state=2,
+    random_state=0,
 )
 band = EMGFilter(sfreq=1000, l_freq=20, h_freq=380, notch=50, notch_width=10)
 # The movement into the gesture and out of it is left out.
@@ -131,7 +131,7 @@ def scores(model, rows):
 
 
 results = {
-    "repetition 1 of the same session": scores(
+    "other repetition of the same session": scores(
         model, (session == 0) & (repetition == 1)
     ),
     "next session, as it is": scores(model, (session == 1) & (repetition == 1)),
@@ -156,6 +156,9 @@ model.set_params(lr=rate).partial_fit(X[everything], y[everything])
 results["next session, all gestures shown"] = scores(
     model, (session == 1) & (repetition == 1)
 )
+
+# Two repetitions of one person are few: another random_state of the simulator gives
+# other figures, and sometimes another order of the rows.
 
 print("accuracy with votes of".ljust(40), *(f"{n:>6}" for n in VOTES))
 for name, values in results.items():

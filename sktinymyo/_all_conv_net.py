@@ -375,11 +375,10 @@ notch_width=10)``.
         return self._continue(windows, y, weights[1], groups, is_new=first)
 
     def _check_parameters(self):
-        if self.vote != "window":
-            check_number("vote", self.vote, minimum=1, integer=True)
+        self._check_prediction()
         check_number("width", self.width, minimum=1, integer=True)
         check_choice("scale", self.scale, ("channel", None))
-        for name in ("frames_per_window", "max_epochs", "batch_size"):
+        for name in ("frames_per_window", "max_epochs"):
             if getattr(self, name) != "auto":
                 check_number(name, getattr(self, name), minimum=1, integer=True)
         check_number("lr", self.lr, minimum=0, include_minimum=False)
@@ -407,6 +406,13 @@ notch_width=10)``.
         resolve_device(self.device)
         self._parse_grid()
 
+    def _check_prediction(self):
+        """Check what may be changed after `fit`."""
+        if self.vote != "window":
+            check_number("vote", self.vote, minimum=1, integer=True)
+        if self.batch_size != "auto":
+            check_number("batch_size", self.batch_size, minimum=1, integer=True)
+
     def _parse_grid(self):
         """Return the cells of a grid that does not depend on the data, else None."""
         if self.grid is None or (isinstance(self.grid, str) and self.grid == "image"):
@@ -422,6 +428,7 @@ notch_width=10)``.
         """Return X with three dimensions; the grid is worked out in `fit`."""
         if not reset:
             check_is_fitted(self)
+            self._check_prediction()
         X = as_windows(X)
         if X.ndim == 3:
             windows, _ = validate_windows(self, X, reset=reset, dtype=WINDOW_TYPES)

@@ -193,6 +193,13 @@ class TinyMyoEstimator(BaseEstimator):
                 description="Not trained: drawn at random when the model was fitted.",
             )
             return module, card, None
+        if self.size != "tinymyo":
+            warnings.warn(
+                f"size={self.size!r} has no effect: weights={self.weights!r} have "
+                "their own. Pass weights='random' for a network of this size.",
+                UserWarning,
+                stacklevel=_level_of_caller(),
+            )
         loaded = load_weights(self.weights)
         self._check_contract(loaded.card, loaded.config.patch_size)
         config = replace(loaded.config, **rates)

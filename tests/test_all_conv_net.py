@@ -1,5 +1,6 @@
 """The classifier of single samples of electrode grids."""
 
+import copy
 import tracemalloc
 
 import numpy as np
@@ -44,6 +45,23 @@ def test_votes(fitted):
     with pytest.raises(ValueError, match=r"vote=13.*12"):
         fitted.predict(X)
     fitted.set_params(vote="window")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error"),
+    [
+        ({"vote": 0}, ValueError),
+        ({"vote": -3}, ValueError),
+        ({"vote": "all"}, TypeError),
+        ({"batch_size": 0}, ValueError),
+    ],
+)
+def test_parameters_changed_after_fit_are_checked(fitted, parameters, error):
+    X, _ = spots()
+    model = copy.deepcopy(fitted).set_params(**parameters)
+    for method in (model.predict, model.predict_frames):
+        with pytest.raises(error, match=next(iter(parameters))):
+            method(X)
 
 
 def test_two_samples_that_disagree_are_decided_by_the_probabilities():

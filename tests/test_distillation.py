@@ -1,17 +1,23 @@
 """Students learn what a teacher answers, and nothing of the teacher stays."""
 
 import pickle
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from torch.nn import functional
 
@@ -112,8 +118,18 @@ def test_single_samples_learn_the_answer_for_their_window(features):
     predicted = model.fit(X[:40], y[:40]).predict(X[60:])
     assert np.mean(predicted == (y[60:] + 1) % 4) > 0.9
     assert model.predict_proba(X[:2]).shape == (2, 4)
+    # Votes have no logits; scorers must find that out before they call.
+    assert not hasattr(model, "decision_function")
+    assert hasattr(DistilledClassifier(teacher, student()), "decision_function")
     copied = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(copied.predict(X), model.predict(X))
+
+
+def test_a_grid_is_not_turned_like_a_ring(gestures):
+    images = AllConvNetClassifier((1, 2), width=4)
+    model = DistilledClassifier(Witness(), images, augment="armband", views=1)
+    with pytest.raises(ValueError, match="turns a ring of electrodes"):
+        model.fit(*gestures)
 
 
 def test_windows_without_labels_teach(gestures):
@@ -351,3 +367,77 @@ def test_students_from_trained_weights(gestures, tune):
     pupil = TinyMyoClassifier("tinymyo-open-small", tune=tune, max_epochs=2)
     model = DistilledClassifier(lda(), pupil, feature_weight=0.1, random_state=0)
     assert model.fit(X, y).score(X, y) > 0.8
+
+
+def test_parameters_for_a_fitted_teacher_are_refused(gestures):
+    X, y = gestures
+    model = DistilledClassifier(FrozenEstimator(lda().fit(X, y)), student())
+    with pytest.raises(ValueError, match="'smaple_weight'(?s:.*)fitted already"):
+        model.fit(X, y, smaple_weight=np.ones(len(X)))
+
+
+def test_a_pipeline_and_the_student_both_take_weights(gestures):
+    X, y = gestures
+    seen = {}
+
+    class Heavy(LogisticRegression):
+        def fit(self, X, y, sample_weight=None):
+            seen["teacher"] = sample_weight
+            return super().fit(X, y, sample_weight)
+
+    teacher = make_pipeline(TimeDomainFeatures(), Heavy(max_iter=1000))
+    # The first gesture has no weight on either side.
+    weight = (y != y[0]).astype(float)
+    model = DistilledClassifier(teacher, student(), alpha=0.0, random_state=0)
+    model.fit(X, y, sample_weight=weight, heavy__sample_weight=weight)
+    np.testing.assert_array_equal(seen["teacher"], weight)
+    assert not np.any(model.predict(X) == y[0])
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda p: np.full_like(p, np.nan), "NaN or infinity .* first for window 0"),
+        (lambda p: p[1:], r"gave the shape \(\d+, 3\), where"),
+    ],
+)
+def test_answers_that_cannot_be_learned_are_refused(gestures, answer, message):
+    X, y = gestures
+
+    class Broken(LinearDiscriminantAnalysis):
+        def predict_proba(self, X):
+            return answer(super().predict_proba(X))
+
+    teacher = make_pipeline(TimeDomainFeatures(), Broken())
+    with pytest.raises(ValueError, match=message):
+        DistilledClassifier(teacher, student()).fit(X, y)
+
+
+def test_a_teacher_sees_the_names_of_columns(gestures):
+    X, y = gestures
+    n_channels = X.shape[1]
+    table = pd.DataFrame(X.reshape(len(X), -1)).add_prefix("t")
+    columns = ColumnTransformer([("some", StandardScaler(), ["t1", "t3"])])
+    teacher = make_pipeline(columns, LinearDiscriminantAnalysis())
+    pupil = student(n_channels=n_channels, max_epochs=1)
+    model = DistilledClassifier(teacher, pupil, unlabeled=table[:9], feature_weight=0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert model.fit(table, y).predict(table).shape == y.shape
+
+
+def test_nothing_frozen_inside_a_teacher_stays_in_the_pickle(gestures):
+    X, y = gestures
+    frozen = FrozenEstimator(
+        make_pipeline(TimeDomainFeatures(), KNeighborsClassifier()).fit(X, y)
+    )
+    inner = DistilledClassifier(
+        CalibratedClassifierCV(frozen), student(max_epochs=1), unlabeled=X
+    )
+    chain = DistilledClassifier(inner, student(max_epochs=1)).fit(X, y)
+    plain = DistilledClassifier(lda(), student(max_epochs=1)).fit(X, y)
+    assert len(pickle.dumps(chain)) < len(pickle.dumps(plain)) + 10_000
+    copied = pickle.loads(pickle.dumps(chain))
+    assert copied.teacher.unlabeled is None
+    assert isinstance(copied.teacher.teacher.estimator[-1], KNeighborsClassifier)
+    np.testing.assert_array_equal(copied.predict(X), chain.predict(X))

@@ -93,3 +93,8 @@ def test_memory_keeps_embeddings_of_windows(windows, tmp_path, monkeypatch):
 def test_impossible_parameters_are_named(windows, parameters, message):
     with pytest.raises((ValueError, TypeError), match=message):
         make_embedder(**parameters).fit(windows)
+
+
+def test_a_size_beside_trained_weights_is_told_to_have_no_effect(windows):
+    with pytest.warns(UserWarning, match="size='nano' has no effect"):
+        TinyMyoEmbedder("tinymyo-open-small", size="nano").fit(windows)

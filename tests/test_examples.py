@@ -131,7 +131,7 @@ def test_plot_06_repairs_votes_and_calibrates(tmp_path):
     lines = result.stdout.splitlines()
     # Three electrodes without contact in each session, and no other.
     assert [line.count(",") for line in lines if "bad electrodes" in line] == [2, 2]
-    rows = [line for line in lines if line.startswith(("repetition", "next session"))]
+    rows = [line for line in lines if line.startswith(("other", "next session"))]
     assert len(rows) == 4
     made = {path.name for path in (tmp_path / "figures").iterdir()}
     assert made == {"maps.png", "votes.png", "first_step.png"}

@@ -179,9 +179,10 @@ def load_capgmyo(
 
 def _read_trial(path):
     (table,) = read_mat(path, ["data"], publisher="CapgMyo")
-    if table.shape[1] != _N_CHANNELS or not np.isfinite(table).all():
+    if table.shape[1] != _N_CHANNELS:
         raise DatasetFormatError(
-            f"{path}: data must have {_N_CHANNELS} columns of finite numbers; got "
-            f"shape {table.shape}."
+            f"{path}: data must have {_N_CHANNELS} columns; got shape {table.shape}."
         )
+    if not np.isfinite(table).all():
+        raise DatasetFormatError(f"{path}: data holds NaN or infinity.")
     return table.astype(np.float32, copy=False)

@@ -140,6 +140,11 @@ def _count_trials(path):
     """Return the number of trials of a file without reading them."""
     try:
         shapes = {name: (shape, kind) for name, shape, kind in whosmat(path)}
+    except NotImplementedError:
+        raise DatasetFormatError(
+            f"{path} is a MATLAB 7.3 file; expected version 5 as published by "
+            "CSL-HDEMG. Save it with the option -v6 or -v7."
+        ) from None
     except Exception as error:
         # Damaged files make the reader raise nearly anything.
         raise DatasetFormatError(
@@ -165,13 +170,14 @@ def _read_trials(path):
             or trial.dtype.kind not in "iuf"
             or trial.shape[0] != _N_RAW
             or not trial.shape[1]
-            or not np.isfinite(trial).all()
         ):
             raise DatasetFormatError(
-                f"{path}: trial {number} must be a matrix of {_N_RAW} rows of finite "
-                f"numbers; got {getattr(trial, 'dtype', type(trial))} of shape "
+                f"{path}: trial {number} must be a matrix of {_N_RAW} rows of numbers; "
+                f"got {getattr(trial, 'dtype', type(trial))} of shape "
                 f"{getattr(trial, 'shape', ())}."
             )
+        if not np.isfinite(trial).all():
+            raise DatasetFormatError(f"{path}: trial {number} holds NaN or infinity.")
     return trials
 
 

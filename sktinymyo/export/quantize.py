@@ -122,6 +122,8 @@ class QuantizedModel:
         Windows that `report` compares on.
     y_calib : ndarray of shape (n_windows,) or None
         Their labels.
+    artefacts : ndarray of int
+        Those of them from which nothing was learned.
 
     Attributes
     ----------

@@ -25,6 +25,7 @@ class GridDisplay:
     ----------
     values : array-like of shape (n_steps, n_channels) or (n_channels,)
         A value of every channel, for each step in time; not negative for strengths.
+        NaN is drawn like a cell without an electrode.
     grid : tuple of 2 int or array-like of shape (n_rows, n_columns)
         ``(rows, columns)`` of a grid numbered row by row, or a table with the channel
         of every cell and -1 for cells without an electrode.
@@ -88,10 +89,18 @@ class GridDisplay:
                 "need one each."
             )
         self.label, self.unit = label, unit
+        n_channels = self.values.shape[1]
         self.bad_channels = [int(channel) for channel in bad_channels]
+        if not all(0 <= channel < n_channels for channel in self.bad_channels):
+            raise ValueError(
+                f"bad_channels={self.bad_channels} are not all among the {n_channels} "
+                "channels of the grid; channels count from 0."
+            )
+        if not np.isfinite(self.values).any():
+            raise ValueError("values hold no finite number; there is nothing to draw.")
 
     @classmethod
-    def from_windows(cls, X, grid, *, unit=None, numbers=True, ax=None):
+    def from_windows(cls, X, grid, *, unit=None, limits=None, numbers=True, ax=None):
         """Draw the root mean square of windows over the grid.
 
         Parameters
@@ -100,7 +109,7 @@ class GridDisplay:
             Windows; each is one step in time, and the figure shows all together.
         grid, unit
             As in :class:`GridDisplay`.
-        numbers, ax
+        limits, numbers, ax
             As in :meth:`plot`.
 
         Returns
@@ -113,11 +122,20 @@ class GridDisplay:
             If X holds no windows, or the grid has another number of channels.
         """
         display = cls(_strengths(X), grid, unit=unit)
-        return display.plot(numbers=numbers, ax=ax)
+        return display.plot(limits=limits, numbers=numbers, ax=ax)
 
     @classmethod
     def from_recording(
-        cls, recording, grid, sfreq, *, step=0.05, unit=None, numbers=True, ax=None
+        cls,
+        recording,
+        grid,
+        sfreq,
+        *,
+        step=0.05,
+        unit=None,
+        limits=None,
+        numbers=True,
+        ax=None,
     ):
         """Draw the root mean square of a recording, in steps of time for `animate`.
 
@@ -133,7 +151,7 @@ class GridDisplay:
             Length of a step in seconds. A rest at the end is left out.
         unit
             As in :class:`GridDisplay`.
-        numbers, ax
+        limits, numbers, ax
             As in :meth:`plot`.
 
         Returns
@@ -158,10 +176,12 @@ class GridDisplay:
         parts = recording[:, : n_steps * n_times].reshape(len(recording), n_steps, -1)
         times = (np.arange(n_steps) + 0.5) * n_times / sfreq
         display = cls(_strengths(parts.swapaxes(0, 1)), grid, times=times, unit=unit)
-        return display.plot(numbers=numbers, ax=ax)
+        return display.plot(limits=limits, numbers=numbers, ax=ax)
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, unit=None, numbers=True, ax=None):
+    def from_estimator(
+        cls, estimator, X, *, unit=None, limits=None, numbers=True, ax=None
+    ):
         """Draw the root mean square of windows on the grid of a fitted estimator.
 
         Parameters
@@ -173,7 +193,7 @@ class GridDisplay:
             Windows, as the estimator was fitted on.
         unit
             As in :class:`GridDisplay`.
-        numbers, ax
+        limits, numbers, ax
             As in :meth:`plot`.
 
         Returns
@@ -196,7 +216,7 @@ class GridDisplay:
             unit=unit,
             bad_channels=getattr(estimator, "bad_channels_", ()),
         )
-        return display.plot(numbers=numbers, ax=ax)
+        return display.plot(limits=limits, numbers=numbers, ax=ax)
 
     def plot(self, ax=None, *, step=None, numbers=True, colorbar=True, limits=None):
         """Draw the map.
@@ -280,7 +300,8 @@ class GridDisplay:
         -------
         animation : matplotlib.animation.FuncAnimation
             One picture a step, all on the same scale of colours. Keep it in a variable
-            until it is shown; ``animation.save("grid.gif")`` writes it to a file.
+            until it is shown; ``animation.save("grid.gif", writer="pillow")`` writes it
+            to a file.
 
         Raises
         ------
@@ -324,7 +345,10 @@ class GridDisplay:
 
     @staticmethod
     def _limits(values):
-        low, high = float(np.min(values)), float(np.max(values))
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return 0.0, 1.0
+        low, high = float(values.min()), float(values.max())
         # Colours of strengths begin at zero, so that a map shows how much they differ.
         return min(low, 0.0), high if high > low else low + 1.0
 

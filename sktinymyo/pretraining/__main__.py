@@ -54,6 +54,11 @@ def main(arguments=None):
     parser.add_argument(
         "--checkpoint-seconds", type=float, default=300.0, help="default 300"
     )
+    parser.add_argument(
+        "--checkpointing",
+        action="store_true",
+        help="less memory for more time: compute activations again on the way back",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
     try:
@@ -70,6 +75,8 @@ def main(arguments=None):
         }
         if options.max_steps is not None:
             parameters["max_steps"] = options.max_steps
+        if options.checkpointing:
+            parameters["checkpointing"] = True
         pretrainer = TinyMyoPretrainer(**parameters).fit(X, y, groups)
         if rank == 0:
             folder = Path(options.out) / "weights"

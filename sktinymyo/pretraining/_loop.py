@@ -311,6 +311,7 @@ def pretrain(
     checkpoint_seconds=300.0,
     accelerator=None,
     device=None,
+    checkpointing=False,
     verbose=0,
     on_step=None,
 ):
@@ -335,6 +336,9 @@ def pretrain(
         For several processes.
     device : torch.device or None, default=None
         None is the device of the model.
+    checkpointing : bool, default=False
+        See :class:`~sktinymyo.nn.TinyMyo`. It is no part of the recipe: gradients are
+        the same, so that a run may go on with another value.
     verbose : int, default=0
         Above 0 shows a progress bar with loss and windows per second.
     on_step : callable or None, default=None
@@ -391,6 +395,7 @@ def pretrain(
     row = _Row(start, plan, batches)
     saved = time.monotonic()
     model.train()
+    model.encoder.checkpointing = checkpointing
     fast = fast_matmul() if device.type == "cpu" else nullcontext()
     try:
         with torch.inference_mode(False), torch.enable_grad(), fast:
@@ -440,6 +445,7 @@ def pretrain(
     finally:
         bar.close()
         set_generator(model, None)
+        model.encoder.checkpointing = False
         model.zero_grad(set_to_none=True)
         model.eval()
     return history

@@ -29,7 +29,7 @@ def check_parameters(estimator):
     check_choice("scale", own["scale"], SCALES)
     check_choice("orientation", own["orientation"], ORIENTATIONS)
     check_choice("precision", own["precision"], ("auto", "float32", "bf16"))
-    for name in ("visible_only", "resume", "accelerate"):
+    for name in ("visible_only", "checkpointing", "resume", "accelerate"):
         check_truth(name, own[name])
     for name in ("cache_folder", "checkpoint_folder"):
         _check_folder(name, own[name])

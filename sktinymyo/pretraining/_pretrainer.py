@@ -126,6 +126,10 @@ class TinyMyoPretrainer(PretrainedNetwork):
     dropout : float, default=0.0
         Dropout and drop-path in the encoder. Published 0.1; hiding half of the
         window is noise enough for a network of this size.
+    checkpointing : bool, default=False
+        Keep only what goes into each block of the encoder and compute the rest again
+        on the way back: less memory for a third more time, with the same gradients.
+        For sizes such as "large"; a run may be resumed with another value.
     checkpoint_folder : path-like or None, default=None
         Folder for ``checkpoint.safetensors`` and ``log.csv``. One with a checkpoint
         in it is refused without `resume`, also in the copies of a cross-validation.
@@ -208,6 +212,7 @@ class TinyMyoPretrainer(PretrainedNetwork):
         weight_decay=0.01,
         warmup=0.1,
         dropout=0.0,
+        checkpointing=False,
         checkpoint_folder=None,
         checkpoint_seconds=300.0,
         resume=False,
@@ -240,6 +245,7 @@ class TinyMyoPretrainer(PretrainedNetwork):
         self.weight_decay = weight_decay
         self.warmup = warmup
         self.dropout = dropout
+        self.checkpointing = checkpointing
         self.checkpoint_folder = checkpoint_folder
         self.checkpoint_seconds = checkpoint_seconds
         self.resume = resume
@@ -468,6 +474,7 @@ class TinyMyoPretrainer(PretrainedNetwork):
                 checkpoint_seconds=self.checkpoint_seconds,
                 accelerator=accelerator,
                 device=device,
+                checkpointing=self.checkpointing,
                 verbose=self.verbose,
             )
         first = schedule == "cosine"

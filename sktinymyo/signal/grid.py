@@ -326,7 +326,7 @@ def repair_weights(cells, bad):
 
 def _is_pair(grid):
     return (
-        isinstance(grid, (tuple, list))
+        isinstance(grid, (tuple, list, np.ndarray))
         and len(grid) == 2
         and all(
             isinstance(n, numbers.Integral) and not isinstance(n, (bool, np.bool_))

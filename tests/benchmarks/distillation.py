@@ -11,9 +11,12 @@ Questions
     people     unseen persons: teacher, students alone and distilled, LDA; GroupKFold
                with five folds (``transfer.py`` has students from pretrained weights)
     within     the same for one person at a time, the first round -> the others; nine
-               persons, evenly spread
-    ablation   further rows of "people" on cote: logits without features, views, and
-               unlabelled windows of the persons of part 1
+               persons, evenly spread ("--methods tuned": all of a small network, from
+               pretrained weights, as in transfer.py)
+    ablation   further rows of "people" on cote: logits without features, views,
+               unlabelled windows of the persons of part 1; labels alone for as many
+               windows as "unlabelled" sees; a small student that starts from
+               "tinymyo-open-small"
     export     the distilled student of the first fold as integers: accuracy, and the
                checks of its bundle for GAP9
 
@@ -86,8 +89,14 @@ LESSONS = {
     "views": (VIEWS, None),
     "unlabelled": ({}, "persons"),
     "more people": ({}, "both"),
+    "from weights": ({}, None),
+    "from weights, unlabelled": ({}, "persons"),
 }
 STUDIED = ("alone", "distilled", "unlabelled")
+FURTHER = ("logits", "views", "more people", "alone, longer")
+# Of the student that starts from weights, which recipes.py chose for those.
+WEIGHTS = "tinymyo-open-small"
+FROM_WEIGHTS = {"lr": 5e-4, "layer_decay": 0.7, "dropout": 0.1}
 STUDENTS = ("nano", "tiny", "small")
 
 
@@ -199,20 +208,40 @@ def teacher_of(n_train, memory=None):
     return make_pipeline(embedder, StandardScaler(), head)
 
 
-def student_of(size, n_windows, *, seed=0, seen=None, **changes):
+def epochs_of(n_windows, seen=None):
+    """Return how often a student sees each window."""
+    low, high = EPOCHS
+    return min(max(round((seen or SEEN) / n_windows), low), high)
+
+
+def student_of(size, n_windows, *, seed=0, seen=None, weights="random", **changes):
     """Return a student, not fitted."""
     from sktinymyo import TinyMyoClassifier
 
-    low, high = EPOCHS
-    epochs = min(max(round((seen or SEEN) / n_windows), low), high)
     return TinyMyoClassifier(
-        "random",
+        weights,
         size=size,
         scale=None,
-        max_epochs=epochs,
+        max_epochs=epochs_of(n_windows, seen),
         random_state=seed,
         **{**STUDENT, **changes},
     )
+
+
+def recipe_of(method, case):
+    """Return what a student that is no other's pupil, or starts elsewhere, changes."""
+    if method == "alone":
+        return ALONE
+    if method == "alone, longer":
+        n_windows = len(case.y) + (0 if case.rest is None else len(case.rest))
+        return ALONE | {"seen": n_windows * epochs_of(n_windows)}
+    if method == "tuned":
+        from transfer_methods import TUNING, VIEWS
+
+        return TUNING["open"] | {"weights": WEIGHTS, "seen": VIEWS["open"]}
+    if method.startswith("from weights"):
+        return FROM_WEIGHTS | {"weights": WEIGHTS}
+    return STUDENT
 
 
 def distilled_of(case, options, *, size="nano", seed=0, lesson=(), where=None, **own):
@@ -247,10 +276,17 @@ def model_of(method, case, options, *, size=None, seed=0):
         return classifier("lda")
     if method == "teacher":
         return teacher_of(len(case.y), options.memory)
-    if method == "alone":
-        return student_of(size, len(case.y), seed=seed, **ALONE)
+    if method == "tuned":
+        from transfer_methods import build
+
+        return build("tuned-open", n_train=len(case.y), seed=seed, weights=WEIGHTS)
+    recipe = recipe_of(method, case)
+    if method not in LESSONS:
+        return student_of(size, len(case.y), seed=seed, **recipe)
     lesson, where = LESSONS[method]
-    return distilled_of(case, options, size=size, seed=seed, lesson=lesson, where=where)
+    return distilled_of(
+        case, options, size=size, seed=seed, lesson=lesson, where=where, **recipe
+    )
 
 
 def run(model, case):
@@ -295,7 +331,7 @@ def of_contenders(options, protocol, ablate=False):
         for case in cases_of(name, protocol, options.data):
             if options.folds is not None and case.unit not in options.folds:
                 continue
-            contenders = _ablation() if ablate else _contenders(options, case)
+            contenders = (_ablation if ablate else _contenders)(options, case)
             for method, size, seed in contenders:
                 key = {
                     "question": protocol,
@@ -306,8 +342,9 @@ def of_contenders(options, protocol, ablate=False):
                     "seed": seed,
                 }
                 if size is not None:
-                    recipe = ALONE if method == "alone" else STUDENT
-                    key |= {"student": recipe, "seen": SEEN}
+                    recipe = dict(recipe_of(method, case))
+                    seen = recipe.pop("seen", SEEN)
+                    key |= {"student": recipe, "seen": seen}
                 if method in LESSONS:
                     key |= {"lesson": LESSON | LESSONS[method][0]}
                 yield key, functools.partial(_run, method, case, options, size, seed)
@@ -322,18 +359,21 @@ def _contenders(options, case):
     """Yield method, size and seed."""
     for method in ("lda", "teacher"):
         yield method, None, 0
+    if "tuned" in options.methods:
+        yield "tuned", "small", 0
     for size in options.sizes:
-        for method in options.methods:
+        for method in (name for name in STUDIED if name in options.methods):
             if method == "unlabelled" and case.rest is None:
                 continue
             for seed in options.seeds if size == "nano" else (0,):
                 yield method, size, seed
 
 
-def _ablation():
+def _ablation(options, case):
     """Yield the rows that are not among the contenders."""
-    for method in ("logits", "views", "more people"):
-        yield method, "nano", 0
+    for method in options.further:
+        for seed in options.seeds if method in FURTHER else (0,):
+            yield method, "nano" if method in FURTHER else "small", seed
 
 
 def of_export(options):
@@ -382,7 +422,9 @@ def main():
     add("--recipes", nargs="+", choices=list(RECIPES), metavar="RECIPE")
     add("--sizes", nargs="+", choices=STUDENTS, default=["nano", "tiny"])
     add("--seeds", nargs="+", type=int, default=[0, 1], help="of nano students")
-    add("--methods", nargs="+", choices=STUDIED, default=STUDIED, help="of students")
+    add("--methods", nargs="+", choices=(*STUDIED, "tuned"), default=STUDIED)
+    further = (*FURTHER, "from weights", "from weights, unlabelled")
+    add("--further", nargs="+", choices=further, default=further, help="of ablation")
     add("--folds", nargs="+", type=int, help="default: all")
     add("--memory", help="folder for the teacher's embeddings, each computed once")
     add("--data", help="folder with the packed sets")

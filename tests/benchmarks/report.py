@@ -418,7 +418,9 @@ def main():
         "transfer": transfer(results.get("transfer", [])),
         "ablation": ablation(results.get("ablation", [])),
         "sizes": sizes(results.get("sizes", [])),
-        "distillation": distillation(results.get("distillation", [])),
+        "distillation": distillation(
+            results.get("distillation", []), results.get("transfer", [])
+        ),
         "recipes": recipes(results.get("recipes", [])),
         "electrode_order": electrode_orders(results.get("electrode_order", [])),
         "turn_cost": turn_costs(results.get("turn_cost", [])),

@@ -10,16 +10,42 @@ from pathlib import Path
 
 from _common import RESULTS
 from _tables import NOTHING, over_units, records_of, sources, spread, table
+from report_scaling import describe
 
 METHODS = {
     "lda": "LDA on features",
     "teacher": "teacher: frozen default weights + LogisticRegression",
+    "frozen": "frozen pretrained weights + LogisticRegression",
     "alone": "labels alone",
+    "alone, longer": "labels alone, for as many windows as with unlabelled ones",
+    "tuned": "labels alone, all of the network, from pretrained weights",
     "logits": "labels and logits",
     "distilled": "labels, logits and features",
     "views": "labels, logits, features, another view of each window",
     "unlabelled": "labels, logits, features, unlabelled windows",
     "more people": "the same, and unlabelled windows of 19 other persons",
+    "from weights": "labels, logits and features, from pretrained weights",
+    "from weights, unlabelled": (
+        "labels, logits, features, unlabelled windows, from pretrained weights"
+    ),
+}
+SIZES = ("nano", "tiny", "small", "tinymyo")
+# Rows of transfer.py: method, weights -> method and size here.
+OF_TRANSFER = {
+    ("tuned-random", "random (small)"): ("alone", "small"),
+    ("embed-open", "tinymyo-open-small"): ("frozen", "small"),
+    ("tuned-open", "tinymyo-open-small"): ("tuned", "small"),
+    ("tuned-open", "default"): ("tuned", "tinymyo"),
+}
+# Of the figure: methods that a line joins, and its style.
+LINES = {
+    "alone": "o-",
+    "tuned": "v-",
+    "frozen": "D-",
+    "distilled": "s-",
+    "unlabelled": "^-",
+    "more people": "P",
+    "from weights": "X",
 }
 TITLES = {
     ("cote", "people"): "Myo, Côté-Allard: unseen persons",
@@ -38,7 +64,7 @@ def sizes(contents):
         text.append(_forms(contents))
     if records_of(contents, question="scaling"):
         text.append("\n**Short pretraining of every size** (samples hidden)\n\n")
-        text.append(_scaling(contents))
+        text += [_scaling(contents), "\nLaws on paper:\n\n", describe(contents)]
     if records_of(contents, question="large"):
         text.append('\n**One training step of "large"**, four windows\n\n')
         text.append(_large(contents))
@@ -124,13 +150,13 @@ def _large(contents):
     return table(["windows", "way", "peak memory, GiB", "s"], rows)
 
 
-def distillation(contents):
+def distillation(contents, transferred):
     """Render the contenders of every protocol, the recipes, and the integers."""
     if not contents:
         return NOTHING
     text = []
     for (name, protocol), title in TITLES.items():
-        mine = records_of(contents, set=name, question=protocol)
+        mine = contenders_of(contents, transferred, name, protocol)
         if mine:
             text += [f"\n**{title}**\n\n", _contenders(mine)]
     recipes = records_of(contents, question="recipe")
@@ -150,18 +176,40 @@ def distillation(contents):
     return "".join(text) + sources(contents)
 
 
+def contenders_of(contents, transferred, name, protocol):
+    """Return the records of a protocol, and those of transfer.py on the same windows.
+
+    Only folds that have a teacher here are taken over.
+    """
+    mine = records_of(contents, set=name, question=protocol)
+    units = {record["key"]["unit"] for record in mine}
+    theirs = records_of(
+        transferred, set=name, protocol=protocol, amount="reduced", form="person"
+    )
+    for record in theirs:
+        key = record["key"]
+        found = OF_TRANSFER.get((key["method"], key.get("weights")))
+        if found is not None and key["unit"] in units:
+            method, size = found
+            mine.append(
+                record | {"key": key | {"method": method, "size": size}},
+            )
+    return mine
+
+
 def _groups(records):
     """Return (method, size) -> records, in the order of METHODS."""
     found = {}
     for record in records:
         name = record["key"]["method"], record["key"]["size"]
         found.setdefault(name, []).append(record)
-    order = list(METHODS)
-    return dict(
-        sorted(
-            found.items(), key=lambda item: (item[0][1] or "", order.index(item[0][0]))
-        )
-    )
+    methods, sizes_ = list(METHODS), (None, *SIZES)
+
+    def place(item):
+        (method, size), _ = item
+        return sizes_.index(size), methods.index(method)
+
+    return dict(sorted(found.items(), key=place))
 
 
 def _means(records):
@@ -223,21 +271,21 @@ def _recipes(records):
     return table(["recipe", "accuracy", "folds"], rows)
 
 
-def draw(path, distilled, named):
+def draw(path, distilled, named, transferred):
     """Draw accuracy against parameters, multiplications and energy.
 
     Parameters
     ----------
     path : Path
         File to write.
-    distilled, named : list of dict
-        Contents of the files of distillation.py and of sizes.py.
+    distilled, named, transferred : list of dict
+        Contents of the files of distillation.py, of sizes.py and of transfer.py.
     """
     import matplotlib
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
-    from matplotlib.ticker import NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     costs = {
         record["key"]["size"]: (
@@ -247,30 +295,39 @@ def draw(path, distilled, named):
         )
         for record in records_of(named, question="table")
     }
-    groups = _groups(records_of(distilled, set="cote", question="people"))
+    groups = _groups(contenders_of(distilled, transferred, "cote", "people"))
+    teacher = _teacher_of(groups)
+    # The teacher is the frozen one of its size.
+    groups["frozen", "tinymyo"] = groups["teacher", None]
     figure, axes = plt.subplots(
-        1, 3, figsize=(10, 4), sharey=True, layout="constrained"
+        1, 3, figsize=(11, 5.5), sharey=True, layout="constrained"
     )
     labels = ("parameters", "multiplications, millions", "energy of a window, mJ")
-    teacher = _teacher_of(groups)
-    for place, axis in enumerate(axes):
-        for style, method in zip(
-            "os^", ("alone", "distilled", "unlabelled"), strict=True
-        ):
-            mine = sorted(
-                (costs[size][place], _gap(found, teacher))
-                for (name, size), found in groups.items()
-                if name == method
-            )
-            axis.plot(*zip(*mine, strict=True), f"{style}-", label=METHODS[method])
-        axis.plot(costs["tinymyo"][place], 0, "D", color="k", label="teacher")
+    for number, axis in enumerate(axes):
+        for size in SIZES:
+            cost = costs[size][number]
+            axis.axvline(cost, color="0.85", lw=1, zorder=0)
+            place = {"xy": (cost, 1.01), "xycoords": ("data", "axes fraction")}
+            axis.annotate(size, **place, ha="center", fontsize=9)
+        for method, style in LINES.items():
+            mine = [
+                (costs[size][number], _gap(groups[method, size], teacher))
+                for size in SIZES
+                if (method, size) in groups
+            ]
+            if mine:
+                axis.plot(*zip(*mine, strict=True), style, label=METHODS[method])
         lda = _gap(groups["lda", None], teacher)
-        axis.axhline(lda, color="0.5", ls="--", lw=1, label="LDA on features")
-        axis.set(xscale="log", xlabel=labels[place])
+        axis.axhline(lda, color="0.3", ls="--", lw=1, label=METHODS["lda"])
+        axis.axhline(0, color="0.3", ls=":", lw=1, label=METHODS["teacher"])
+        axis.set(xscale="log", xlabel=labels[number])
         axis.xaxis.set_minor_formatter(NullFormatter())
+        if number:
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes[0].set_ylabel("accuracy on unseen people,\npoints above the teacher")
     marks, words = axes[0].get_legend_handles_labels()
-    figure.legend(marks, words, loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(marks, words, loc="outside lower center", ncols=2, fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
 
@@ -281,11 +338,11 @@ def main():
     parser.add_argument("--figure", type=Path, required=True)
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
-    distilled, named = (
+    contents = [
         [json.loads((options.results / f"{name}.json").read_text(encoding="utf-8"))]
-        for name in ("distillation", "sizes")
-    )
-    draw(options.figure, distilled, named)
+        for name in ("distillation", "sizes", "transfer-cote-people")
+    ]
+    draw(options.figure, *contents)
 
 
 if __name__ == "__main__":

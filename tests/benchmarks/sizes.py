@@ -9,7 +9,8 @@ Questions
             the estimated latency and energy of one window on a GAP9 at 370 MHz, for
             windows of 8 channels x 40, x 200 and x 1000 samples
     forms   students of at most 72,000 parameters: length of the patches, width and
-            depth, tokens of one channel each or of all channels together ("joint"); all
+            depth, tokens of one channel each or of all channels together ("joint"), a
+            convolution or four weighted sums of the channels before the tokens; all
             distilled as in ``distillation.py``, on the persons by which recipes are
             chosen, three folds of unseen people
     scaling short pretraining of every size that can be trained on a processor (256
@@ -26,6 +27,7 @@ with patches that are as many times longer.
 """
 
 import functools
+import itertools
 import resource
 import subprocess
 import sys
@@ -35,7 +37,8 @@ from _common import Results, limit_threads, parser_of
 
 TIMES = (40, 200, 1000)
 N_CHANNELS, N_CLASSES = 8, 8
-# Layers, width, heads, samples of a patch, whether a token sees all channels.
+# Layers, width, heads, samples of a patch, whether a token sees all channels; or what
+# of stems.py comes before the tokens.
 FORMS = {
     "nano: 2 x 48, patch 20": (2, 48, 3, 20, False),
     "2 x 48, patch 10": (2, 48, 3, 10, False),
@@ -48,9 +51,12 @@ FORMS = {
     "joint, 3 x 40, patch 5": (3, 40, 2, 5, True),
     "joint, 1 x 64, patch 10": (1, 64, 2, 10, True),
     "joint, 1 x 72, patch 5": (1, 72, 3, 5, True),
+    "convolution (11, stride 5), 2 x 48, patch 20": (2, 48, 3, 20, "strided"),
+    "4 mixed channels, 2 x 48, patch 20": (2, 48, 3, 20, "mixed"),
+    "4 mixed channels, 2 x 48, patch 10": (2, 48, 3, 10, "mixed"),
 }
 SCALED = ("nano", "tiny", "small", "tinymyo")
-# Of the short pretraining.
+# Of the short pretraining, if none are named.
 STEPS = 150
 WAYS = ("float32", "checkpoints", "checkpoints, bf16")
 
@@ -58,17 +64,20 @@ WAYS = ("float32", "checkpoints", "checkpoints, bf16")
 def estimate_of(n_times, depth, width, heads, patch, joint=False):
     """Return multiplications, milliseconds and millijoules of a window.
 
-    What does not fit the memory of the chip has an estimate all the same.
+    What does not fit the memory of the chip has an estimate all the same. The products
+    of a stem count as those of a linear map with as many inputs; what it takes to lay
+    them out does not count.
     """
     from sktinymyo import estimate_gap9
     from sktinymyo.export._integer.program import ProgramShape
-    from sktinymyo.export.gap9._cost import estimate
+    from sktinymyo.export.gap9._cost import COEFFICIENTS, estimate
     from sktinymyo.export.gap9._memory import PlanError
 
+    n_channels, wider, products, n_in = _sizes_of(joint, n_times)
     shape = ProgramShape(
-        n_channels=1 if joint else N_CHANNELS,
-        n_times=n_times * (N_CHANNELS if joint else 1),
-        patch_size=patch * (N_CHANNELS if joint else 1),
+        n_channels=n_channels,
+        n_times=round(n_times * wider),
+        patch_size=round(patch * wider),
         n_patches=n_times // patch,
         embed_dim=width,
         n_heads=heads,
@@ -82,12 +91,31 @@ def estimate_of(n_times, depth, width, heads, patch, joint=False):
         found, fits = estimate_gap9(shape).estimates["published"], True
     except PlanError:
         found, fits = estimate(shape), False
+    seconds, millijoules = (f("370MHz")[0] for f in (found.seconds, found.millijoules))
+    extra = products / COEFFICIENTS["published"].linear_speed(n_in) / 370e6
     return {
         "fits": fits,
-        "macs": found.macs,
-        "ms": 1000 * found.seconds("370MHz")[0],
-        "mj": found.millijoules("370MHz")[0],
+        "macs": found.macs + products,
+        "ms": 1000 * (seconds + extra),
+        "mj": millijoules * (1 + extra / seconds),
     }
+
+
+def _sizes_of(form, n_times):
+    """Return channels and relative length of patches behind a stem, and its products.
+
+    The products come as their number, and how many inputs each sum of them has.
+    """
+    if form == "strided":
+        from stems import KERNEL, STRIDE, WIDTH
+
+        products = N_CHANNELS * n_times // STRIDE * WIDTH * KERNEL
+        return N_CHANNELS, WIDTH / STRIDE, products, KERNEL
+    if form == "mixed":
+        from stems import N_MIXED
+
+        return N_MIXED, 1, N_MIXED * N_CHANNELS * n_times, N_CHANNELS
+    return (1, N_CHANNELS, 0, 1) if form else (N_CHANNELS, 1, 0, 1)
 
 
 def parameters_of(depth, width, heads, patch, joint=False):
@@ -98,9 +126,15 @@ def parameters_of(depth, width, heads, patch, joint=False):
         depth=depth,
         embed_dim=width,
         n_heads=heads,
-        patch_size=patch * (N_CHANNELS if joint else 1),
+        patch_size=patch * (N_CHANNELS if joint is True else 1),
     )
-    head = ClassificationHead(width, 1 if joint else N_CHANNELS, N_CLASSES)
+    n_channels = _sizes_of(joint, patch)[0]
+    head = ClassificationHead(width, n_channels, N_CLASSES)
+    if isinstance(joint, str):
+        from stems import STEMS
+
+        model = STEMS[joint].encoder(config, N_CHANNELS, None)
+        return sum(p.numel() for each in (model, head) for p in each.parameters())
     model = TinyMyo(config, head)
     return sum(parameter.numel() for parameter in model.parameters())
 
@@ -162,10 +196,14 @@ def _distil_form(name, case, options):
         "depth": depth,
         "embed_dim": width,
         "n_heads": heads,
-        "patch_size": patch * (n_channels if joint else 1),
+        "patch_size": patch * (n_channels if joint is True else 1),
     }
     model = distilled_of(case, options, size=name)
-    if joint:
+    if isinstance(joint, str):
+        from stems import STEMS
+
+        model.student = STEMS[joint](**model.student.get_params())
+    elif joint:
         apart = FunctionTransformer(_apart, kw_args={"n_channels": n_channels})
         model.set_params(
             teacher=make_pipeline(apart, *model.teacher.named_steps.values())
@@ -190,13 +228,13 @@ def _apart(X, n_channels):
 
 
 def of_scaling(options):
-    """Yield key and function for every size."""
-    for size in SCALED:
-        key = {"question": "scaling", "size": size, "steps": STEPS, "seed": 0}
-        yield key, functools.partial(_pretrain, size, options)
+    """Yield key and function for every number of steps and size."""
+    for steps, size in itertools.product(options.steps, options.sizes):
+        key = {"question": "scaling", "size": size, "steps": steps, "seed": 0}
+        yield key, functools.partial(_pretrain, size, steps, options)
 
 
-def _pretrain(size, options):
+def _pretrain(size, steps, options):
     """Return parameters, error of reconstruction and accuracies of the folds."""
     from ablation import BATCH, DEVELOPMENT, development_sets, person_scaled, scores_of
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -213,7 +251,7 @@ def _pretrain(size, options):
         batch_size=BATCH,
         lr=2e-3,
         warmup=0.05,
-        max_steps=STEPS,
+        max_steps=steps,
         targets="raw",
         random_state=0,
     )
@@ -286,6 +324,8 @@ def main():
     add = parser.add_argument
     add("--question", nargs="+", choices=questions, metavar="QUESTION", default=[])
     add("--forms", nargs="+", choices=list(FORMS), metavar="FORM")
+    add("--sizes", nargs="+", choices=SCALED, default=SCALED, help="of scaling")
+    add("--steps", nargs="+", type=int, default=[STEPS], help="of scaling")
     add("--step", nargs=2, metavar=("WAY", "TIMES"), help="of --question large")
     add("--memory", help="folder for the teacher's embeddings, each computed once")
     add("--data", help="folder with the packed sets")
@@ -298,7 +338,9 @@ def main():
     for question in options.question:
         for key, compute in questions[question](options):
             values = results.compute(key, compute)
-            shown = [key.get(name) for name in ("size", "form", "way", "n_times")]
+            shown = [
+                key.get(name) for name in ("size", "steps", "form", "way", "n_times")
+            ]
             shown += [key.get("unit"), values]
             print(question, *(x for x in shown if x is not None), flush=True)
 

@@ -69,7 +69,7 @@ def test_capgmyo_refused(tmp_path):
     with pytest.raises(DatasetFormatError, match="128 columns"):
         load_capgmyo(tmp_path, "c")
     capgmyo(tmp_path, 1, 9, 1, data=np.full((30, 128), np.nan))
-    with pytest.raises(DatasetFormatError, match="finite"):
+    with pytest.raises(DatasetFormatError, match="data holds NaN"):
         load_capgmyo(tmp_path, "c")
     path = next(tmp_path.rglob("*.mat"))
     path.write_bytes(path.read_bytes()[:300])
@@ -114,6 +114,13 @@ def test_csl_refused(tmp_path):
         load_csl_hdemg(tmp_path)
     path = csl(tmp_path, 1, 1, 0, [numbered(5), numbered(5)[:168]])
     with pytest.raises(DatasetFormatError, match="trial 2"):
+        load_csl_hdemg(tmp_path)
+    csl(tmp_path, 1, 1, 0, [numbered(5), np.full((192, 5), np.nan)])
+    with pytest.raises(DatasetFormatError, match="trial 2 holds NaN"):
+        load_csl_hdemg(tmp_path)
+    # What tells the version 7.3, an HDF5 file, is in the header.
+    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(512))
+    with pytest.raises(DatasetFormatError, match="7.3 file; expected version 5"):
         load_csl_hdemg(tmp_path)
     savemat(path, {"gestures": np.zeros((2, 3))})
     with pytest.raises(DatasetFormatError, match="cell array"):

@@ -68,6 +68,15 @@ def test_grid_and_bad_channels_of_an_estimator():
     assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (2, 1)
 
 
+def test_channels_without_values_leave_the_scale_to_the_others(tmp_path):
+    values = [[1.0, np.nan, 3.0], [2.0, np.nan, 4.0]]
+    display = GridDisplay(values, (1, 3)).plot(step=1)
+    assert display.image_.get_clim() == (0, 4)
+    assert display.image_.get_array().mask.tolist() == [[False, True, False]]
+    display.animate().save(tmp_path / "grid.gif", writer="pillow")
+    assert display.image_.get_clim() == (0, 4)
+
+
 def test_refused():
     X = np.ones((2, 5, 10))
     with pytest.raises(WindowsError, match="6 electrodes"):
@@ -80,5 +89,10 @@ def test_refused():
         GridDisplay.from_recording(X[0], (5, 1), sfreq=10, step=0.01)
     with pytest.raises(IndexError, match="no step 2"):
         GridDisplay.from_windows(X, (5, 1)).plot(step=2)
+    for bad in (5, -1):
+        with pytest.raises(ValueError, match=rf"bad_channels=\[{bad}\].*5 channels"):
+            GridDisplay(np.ones(5), (5, 1), bad_channels=[bad])
+    with pytest.raises(ValueError, match="no finite number"):
+        GridDisplay.from_windows(X * np.nan, (5, 1))
     with pytest.raises(ValueError, match="times"):
         GridDisplay(np.ones((2, 5)), (5, 1), times=[0.0])

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from sktinymyo import TinyMyoPretrainer
 from sktinymyo.exceptions import WeightsError
-from sktinymyo.pretraining import _files, _loop, _software
+from sktinymyo.nn.tinymyo import Block
+from sktinymyo.pretraining import _files, _loop, _pretrainer, _software
 from sktinymyo.pretraining._sources import open_source
 from sktinymyo.weights import load_weights
 
@@ -75,6 +76,55 @@ def test_damaged_checkpoints_are_refused(tmp_path, stored, tensors, texts, messa
     save_file(tensors, tmp_path / "checkpoint.safetensors", stored[1] | texts)
     with pytest.raises(ValueError, match=f"cannot be read.*{message}"):
         nano(tmp_path).fit(recordings())
+
+
+@pytest.mark.parametrize("accelerate", [False, True])
+def test_activations_computed_again_train_the_same(monkeypatch, accelerate):
+    if accelerate:
+        pytest.importorskip("accelerate")
+    passes = []
+    whole = Block.forward
+
+    def counted(*arguments):
+        passes.append(None)
+        return whole(*arguments)
+
+    monkeypatch.setattr(Block, "forward", counted)
+    # Several passes a step, in which dropout draws on.
+    monkeypatch.setattr(_pretrainer, "_TOKENS_PER_CALL", 80)
+    models, n_passes = [], []
+    for checkpointing in (False, True):
+        options = {"dropout": 0.3, "accelerate": accelerate, "device": "cpu"}
+        model = nano(checkpointing=checkpointing, **options).fit(recordings())
+        assert not model.module_.checkpointing
+        models.append(dict(model.module_.state_dict()))
+        n_passes.append(len(passes))
+        passes.clear()
+    # Of three blocks, that of the decoder runs once.
+    assert n_passes[1] * 3 == n_passes[0] * 5
+    for name, values in models[0].items():
+        torch.testing.assert_close(values, models[1][name])
+
+
+def test_checkpointing_may_change_between_runs(tmp_path, monkeypatch):
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    whole = nano().fit(recordings())
+    monkeypatch.setattr(_loop, "_STEPS_PER_ROW", 1)
+    folder = nano(tmp_path, checkpoint_seconds=0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        save = _loop.save_checkpoint
+        patch.setattr(
+            _loop,
+            "save_checkpoint",
+            lambda *arguments: (save(*arguments), killed()),
+        )
+        folder.fit(recordings())
+    folder.set_params(checkpointing=True).fit(recordings())
+    assert [row["step"] for row in folder.history_] == [1, 2]
+    for name, values in whole.module_.state_dict().items():
+        torch.testing.assert_close(values, folder.module_.state_dict()[name])
 
 
 @pytest.mark.parametrize(

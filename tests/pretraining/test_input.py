@@ -235,6 +235,7 @@ def test_files_are_closed_even_after_errors(tmp_path):
         ({"cache_folder": 5}, TypeError, "cache_folder must be a path or None; got 5"),
         ({"checkpoint_folder": 5}, TypeError, "checkpoint_folder must be a path"),
         ({"visible_only": "no"}, TypeError, "visible_only must be True or False"),
+        ({"checkpointing": 1}, TypeError, "checkpointing must be True or False; got 1"),
         ({"resume": "no"}, TypeError, "resume must be True or False; got 'no'"),
         ({"resume": True}, ValueError, "resume=True needs checkpoint_folder="),
         ({"size": "tinymyo-open"}, ValueError, "pass weights='tinymyo-open'"),

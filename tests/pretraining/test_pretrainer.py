@@ -183,7 +183,8 @@ def test_two_processes_take_the_steps_of_one(tmp_path):
     one, two = (make_folder(tmp_path / name) for name in ("one", "two"))
     subprocess.run(command(one), check=True, env=environment())
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    subprocess.run(command(two, launcher=launcher), check=True, env=environment())
+    again = command(two, "--checkpointing", launcher=launcher)
+    subprocess.run(again, check=True, env=environment())
     logs = [
         np.genfromtxt(folder / "out" / "log.csv", delimiter=",", names=True)
         for folder in (one, two)

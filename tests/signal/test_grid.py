@@ -30,6 +30,10 @@ def test_neighbors_of_a_grid_with_a_gap():
     assert len(grid_neighbors(grid_cells((5, 5)), reach=2)[12]) == 24
 
 
+def test_a_pair_may_be_an_array():
+    np.testing.assert_array_equal(grid_cells(np.array([2, 3])), grid_cells((2, 3)))
+
+
 def test_images_hold_every_channel_in_its_cell():
     values = np.arange(10.0).reshape(2, 5)
     images = grid_images(values, GAPS, fill=-9)

@@ -198,9 +198,12 @@ def _onnx(bundle):
     except ImportError as error:
         raise _Skip(str(error)) from error
     ref = bundle.reference
-    shape = session.get_inputs()[0].shape
     windows = ref["windows"]
-    windows = windows.reshape(len(windows), -1) if len(shape) == 2 else windows
+    if len(session.get_inputs()[0].shape) == 2:
+        windows = windows.reshape(len(windows), -1)
+    elif given := bundle.manifest["input"].get("given_shape"):
+        # Images are kept as windows of one sample.
+        windows = windows.reshape(len(windows), *given)
     scores = np.asarray(run_graph(session, windows)[1])
     difference = float(np.abs(scores - ref["scores"]).max())
     if not difference <= _ONNX_TOLERANCE * max(1.0, np.abs(ref["scores"]).max()):
