@@ -112,7 +112,8 @@ class DistilledClassifier(ClassifierMixin, TransformerMixin, DistilledEstimator)
     what it requests.
 
     A pickle holds the student, and of teacher and `unlabeled` nothing but the
-    teacher's parameters.
+    teacher's parameters: a loaded model predicts, but `fit` on it, or on its clone,
+    would train a new teacher, also where the first one was frozen.
 
     References
     ----------
